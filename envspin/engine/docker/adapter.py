@@ -1,0 +1,313 @@
+"""The container engine behind the docker SDK."""
+
+from __future__ import annotations
+
+import platform as host_platform
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from docker.types import IPAMConfig, IPAMPool
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, ImageInfo, Resource
+from envspin.engine.docker import images, reading
+from envspin.engine.docker.client import CALL_SECONDS, ClientPool, find_address, raise_for_status, translated
+from envspin.engine.docker.config import describe_container
+from envspin.engine.docker.streams import DockerEventStream, DockerLogStream, run_exec
+from envspin.errors import ConflictError, EngineError, EnvspinTimeout, ImageError, ObjectNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from envspin.engine.base import BuildRequest, ContainerSpec, EventStream, LogStream, NetworkSpec, VolumeSpec
+
+REMOVAL_SECONDS = 10.0
+"""How long a removal is repeated while the engine says that the object is still in use."""
+
+
+def _ignore_progress(_status: str, _fraction: float | None) -> None:
+    """Take no note of progress."""
+
+
+def _never() -> bool:
+    return False
+
+
+class DockerEngine:
+    """An Engine over the Docker API (Docker 20.10 and later, Podman's service)."""
+
+    def __init__(self, pool: ClientPool) -> None:
+        self._pool = pool
+
+    @classmethod
+    def connect(cls, address: str | None = None) -> Self:
+        """Connect to ``address``, or where the docker command line would; raise EngineUnreachableError."""
+        if address is not None:
+            return cls(ClientPool(address, None))
+        return cls(ClientPool(*find_address()))
+
+    def info(self) -> EngineInfo:
+        """Ask who answers."""
+        with translated("asking the engine's version"):
+            version = self._pool.get().version()
+        return EngineInfo(
+            version=str(version.get("Version", "")),
+            api_version=self._pool.api_version,
+            operating_system=str(version.get("Os", "")),
+            architecture=str(version.get("Arch", "")),
+            address=self._pool.address,
+            is_local=self._pool.address.startswith(("unix://", "http+unix://")) and host_platform.system() == "Linux",
+        )
+
+    def find_image(self, reference: str) -> ImageInfo | None:
+        """Look an image up in the engine's store."""
+        try:
+            with translated(f"looking for image {reference}"):
+                return reading.read_image(self._pool.get().inspect_image(reference))  # type: ignore[no-untyped-call]
+        except (ImageError, ObjectNotFoundError):
+            return None
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        platform: str | None = None,
+        on_progress: Callable[[str, float | None], None] | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> ImageInfo:
+        """Fetch an image from its registry."""
+        try:
+            with translated(f"pulling {reference}"):
+                images.pull(
+                    self._pool.get(),
+                    reference,
+                    platform=platform,
+                    on_progress=on_progress or _ignore_progress,
+                    is_cancelled=is_cancelled or _never,
+                )
+        except ImageError:
+            raise
+        except (ObjectNotFoundError, EngineError) as error:
+            hint = images.suggest_for_image(error.message)
+            raise ImageError(f"cannot pull {reference}: {error.message}", hint=hint) from error
+        return self._require_image(reference)
+
+    def build(
+        self,
+        request: BuildRequest,
+        *,
+        on_progress: Callable[[str, float | None], None] | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> ImageInfo:
+        """Build an image."""
+        with translated(f"building {request.context}"):
+            images.build(
+                self._pool.get(),
+                request,
+                on_progress=on_progress or _ignore_progress,
+                is_cancelled=is_cancelled or _never,
+            )
+        return self._require_image(request.tag)
+
+    def hash_build(self, request: BuildRequest) -> str:
+        """Hash all that a build depends on, so that an unchanged one can be recognised."""
+
+        def find_image_id(reference: str) -> str | None:
+            image = self.find_image(reference)
+            return image.id if image else None
+
+        return images.hash_build(request, find_image_id)
+
+    def _require_image(self, reference: str) -> ImageInfo:
+        image = self.find_image(reference)
+        if image is None:
+            raise ImageError(f"the engine reported success but does not hold {reference}")
+        return image
+
+    def create_network(self, spec: NetworkSpec) -> str:
+        """Create a bridge network."""
+        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=spec.subnet)]) if spec.subnet else None
+        with translated(f"creating network {spec.name}"):
+            created = self._pool.get().create_network(
+                spec.name,
+                driver="bridge",
+                options=dict(spec.driver_opts),
+                ipam=ipam,
+                internal=spec.internal,
+                labels=dict(spec.labels),
+                check_duplicate=True,  # engines below 25 would otherwise make a second one of the same name
+            )
+        return str(created["Id"])
+
+    def create_volume(self, spec: VolumeSpec) -> str:
+        """Create a volume."""
+        with translated(f"creating volume {spec.name}"):
+            self._pool.get().create_volume(
+                spec.name, driver=spec.driver, driver_opts=dict(spec.driver_opts) or None, labels=dict(spec.labels)
+            )
+        return spec.name
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        """Create a container on all its networks."""
+        client = self._pool.get()
+        with translated(f"creating container {spec.name}"):
+            created = client.create_container_from_config(  # type: ignore[no-untyped-call]
+                describe_container(spec), spec.name, spec.platform
+            )
+            for attachment in spec.attachments[1:]:
+                client.connect_container_to_network(created["Id"], attachment.network, aliases=list(attachment.aliases))
+        return str(created["Id"])
+
+    def copy_into(self, container_id: str, archive: bytes, *, path: str = "/") -> None:
+        """Unpack a tar archive at a directory of the container."""
+        with translated("copying files into a container"):
+            self._pool.get().put_archive(container_id, path, archive)
+
+    def start(self, container_id: str) -> None:
+        """Start a container."""
+        with translated("starting a container"):
+            self._pool.get().start(container_id)
+
+    def stop(self, container_id: str, *, grace_seconds: float | None = None) -> None:
+        """Stop a container, killing it after the grace period."""
+        client = self._pool.get()
+        params = {} if grace_seconds is None else {"t": str(round(grace_seconds))}
+        url = f"{client.base_url}/v{client.api_version}/containers/{container_id}/stop"
+        with translated("stopping a container"):
+            # The SDK's own call needs a timeout in seconds and so cannot leave it to the container's StopTimeout.
+            raise_for_status(client.post(url, params=params, timeout=(grace_seconds or 600) + CALL_SECONDS))
+
+    def kill(self, container_id: str, signal: str = "SIGKILL") -> None:
+        """Send a signal to the main process."""
+        with translated("signalling a container"):
+            self._pool.get().kill(container_id, signal)
+
+    def pause(self, container_id: str) -> None:
+        """Freeze all processes of a container."""
+        with translated("pausing a container"):
+            self._pool.get().pause(container_id)
+
+    def unpause(self, container_id: str) -> None:
+        """Let frozen processes go on."""
+        with translated("unpausing a container"):
+            self._pool.get().unpause(container_id)
+
+    def inspect(self, container_id: str) -> ContainerInfo:
+        """Look at one container."""
+        with translated("inspecting a container"):
+            return reading.read_container(self._pool.get().inspect_container(container_id))
+
+    def execute(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        working_dir: str | None = None,
+        timeout: float | None = None,
+    ) -> ExecResult:
+        """Run a command inside a container."""
+        client = self._pool.get()
+        with translated(f"running {command[0]} in a container"):
+            created = client.exec_create(
+                container_id, list(command), environment=dict(environment or {}), user=user or "", workdir=working_dir
+            )
+            output, timed_out = run_exec(client, created["Id"], timeout)
+            if timed_out:
+                raise EnvspinTimeout(
+                    f"`{' '.join(command)}` did not finish within {timeout:g} s", context=output.splitlines()
+                )
+            state = client.exec_inspect(created["Id"])
+        return ExecResult(exit_code=int(state.get("ExitCode") or 0), output=output)
+
+    def logs(
+        self,
+        container_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        timestamps: bool = False,
+    ) -> LogStream:
+        """Read a container's output."""
+        with translated("reading a container's log"):
+            return DockerLogStream(
+                self._pool.get().logs(
+                    container_id,
+                    stream=True,
+                    follow=follow,
+                    tail="all" if tail is None else tail,
+                    since=since,
+                    timestamps=timestamps,
+                )
+            )
+
+    def watch(self, labels: Mapping[str, str]) -> EventStream:
+        """Subscribe to events of containers with these labels."""
+        # The engine answers before it has subscribed us, so ask for the last moment's events as well.
+        since = f"{time.time() - 1:.3f}"
+        filters: dict[str, Any] = {"type": "container", "label": [f"{key}={value}" for key, value in labels.items()]}
+        with translated("subscribing to the engine's events"):
+            return DockerEventStream(self._pool.get().events(since=since, filters=filters, decode=True))  # type: ignore[call-overload]
+
+    def list_resources(self, labels: Mapping[str, str | None]) -> list[Resource]:
+        """List containers, networks and volumes that carry all labels."""
+        client = self._pool.get()
+        filters = {"label": [key if value is None else f"{key}={value}" for key, value in labels.items()]}
+        with translated("listing the engine's objects"):
+            found = [reading.read_listed_container(each) for each in client.containers(all=True, filters=filters)]
+            found += [reading.read_listed_network(each) for each in client.networks(filters=filters)]
+            volumes = client.volumes(filters=filters).get("Volumes") or []
+            found += [reading.read_listed_volume(each) for each in volumes]
+        return found
+
+    def remove(self, resource: Resource) -> None:
+        """Remove exactly this object."""
+        with suppress(ObjectNotFoundError), translated(f"removing {resource.kind} {resource.name}"):
+            self._remove_repeatedly(resource)
+
+    @retry(
+        retry=retry_if_exception_type(ConflictError),
+        stop=stop_after_delay(REMOVAL_SECONDS),
+        wait=wait_exponential(multiplier=0.02, max=0.5),
+        reraise=True,
+    )
+    def _remove_repeatedly(self, resource: Resource) -> None:
+        client = self._pool.get()
+        with translated(f"removing {resource.kind} {resource.name}"):
+            if resource.kind == "container":
+                client.remove_container(resource.id, v=True, force=True)
+            elif resource.kind == "network":
+                self._remove_network(resource)
+            elif client.inspect_volume(resource.id).get("Labels") == dict(resource.labels):
+                # A volume has no id of its own: one of this name with other labels is somebody else's.
+                client.remove_volume(resource.id, force=True)
+
+    def _remove_network(self, resource: Resource) -> None:
+        client = self._pool.get()
+        try:
+            with translated("removing a network"):
+                client.remove_network(resource.id)
+        except ObjectNotFoundError:
+            raise
+        except EngineError as error:
+            if "active endpoints" not in error.message:
+                raise
+            # An endpoint can outlive its container for a moment, or for good after an engine crash.
+            for container_id in client.inspect_network(resource.id).get("Containers") or {}:
+                with suppress(EngineError), translated("disconnecting a container"):
+                    client.disconnect_container_from_network(container_id, resource.id, force=True)
+            raise ConflictError(error.message) from error
+
+    def list_subnets(self) -> list[str]:
+        """List the subnets of all networks."""
+        with translated("listing networks"):
+            networks = self._pool.get().networks()
+        configs = [config for network in networks for config in (network.get("IPAM") or {}).get("Config") or ()]
+        return [config["Subnet"] for config in configs if config.get("Subnet")]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
