@@ -1,0 +1,1 @@
+"""What to do, worked out before anything is done: graph, plan and frontier, all of it pure."""

@@ -1,0 +1,215 @@
+"""Topology and options in, plan out: every operation, what it waits for, and why it is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from envspin.errors import UsageError
+from envspin.model import Condition
+from envspin.plan.selection import Selection, select_services
+from envspin.plan.traversal import find_dependencies, sort_by_needs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from envspin.model import Build, Dependency, Service, Topology
+
+OperationKind = Literal["network", "volume", "image", "create", "start", "ready"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step towards the environment.
+
+    ``needs`` must have succeeded before it begins; ``wants`` are waited for, but may fail (``required: false``).
+    """
+
+    kind: OperationKind
+    subject: str
+    needs: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
+    cause: str = ""
+
+    @property
+    def id(self) -> str:
+        """Name the operation uniquely within its plan."""
+        return f"{self.kind}:{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """One image to have before containers are created: pulled by reference, or built."""
+
+    key: str
+    reference: str | None
+    build: Build | None
+    platform: str | None
+    services: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Say in a few words where the image comes from."""
+        if self.build is not None:
+            return f"build {self.build.context}"
+        return str(self.reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``up`` will do, in an order in which it may be done."""
+
+    topology: Topology
+    services: Mapping[str, Service]
+    operations: tuple[Operation, ...]
+    images: Mapping[str, ImageSource]
+    optional: frozenset[str] = frozenset()
+    """Services whose failure only leaves their dependents without them (each says ``required: false``)."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "\n".join(_render_lines(self))
+
+
+def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
+    """Work out every operation for the selected services.
+
+    Raises UsageError for a selection that names unknown services or leaves nothing to start.
+    """
+    selection = selection or Selection()
+    selected = select_services(topology, selection)
+    if not selected.services:
+        raise UsageError(
+            f"topology {topology.name} has no service to start",
+            hint="all services have inactive profiles: choose one with --profile",
+        )
+    sort_by_needs(find_dependencies(selected.services))  # a stub can close a cycle that the file did not have
+    images = _collect_images(selected.services)
+    unsorted = {operation.id: operation for operation in _list_operations(topology, selected.services, images)}
+    order = sort_by_needs({each.id: (*each.needs, *each.wants) for each in unsorted.values()})
+    return Plan(
+        topology=topology,
+        services=selected.services,
+        operations=tuple(unsorted[id_] for id_ in order),
+        images=images,
+        optional=_find_optional(selected.services),
+        left_out=selected.left_out,
+        pins=dict(selection.pins),
+    )
+
+
+def _collect_images(services: Mapping[str, Service]) -> dict[str, ImageSource]:
+    """Gather each distinct image once: services with the same build or reference share it."""
+    users: dict[tuple[str | None, str, str | None], list[Service]] = {}
+    for service in services.values():
+        build = service.build
+        identity = (None, repr(build), service.platform) if build else (service.image, "", service.platform)
+        users.setdefault(identity, []).append(service)
+    sources = {}
+    for group in users.values():
+        first = group[0]
+        key = first.name if first.build else str(first.image)
+        if key in sources:  # one reference for two platforms
+            key = f"{key} for {first.platform}"
+        reference = None if first.build else first.image
+        sources[key] = ImageSource(key, reference, first.build, first.platform, tuple(each.name for each in group))
+    return sources
+
+
+def _list_operations(
+    topology: Topology, services: Mapping[str, Service], images: Mapping[str, ImageSource]
+) -> Iterator[Operation]:
+    image_of = {name: source.key for source in images.values() for name in source.services}
+    for network in used_networks(services):
+        if not topology.networks[network].external:
+            yield Operation("network", network, cause=f"joined by {_join(_members(services, network))}")
+    for volume in used_volumes(services):
+        if not topology.volumes[volume].external:
+            yield Operation("volume", volume, cause="named volume")
+    for source in images.values():
+        yield Operation("image", source.key, cause=f"{source.describe()} for {_join(source.services)}")
+    for service in services.values():
+        yield _plan_create(topology, service, image_of[service.name])
+        yield _plan_start(service, services)
+        yield Operation("ready", service.name, (f"start:{service.name}",), cause=_explain_ready(service))
+
+
+def used_networks(services: Mapping[str, Service]) -> list[str]:
+    """Return the networks that these services join, in order of first use."""
+    return list(dict.fromkeys(each.network for service in services.values() for each in service.networks))
+
+
+def used_volumes(services: Mapping[str, Service]) -> list[str]:
+    """Return the named volumes that these services mount, in order of first use."""
+    mounts = (mount for service in services.values() for mount in service.mounts if mount.kind == "volume")
+    return list(dict.fromkeys(str(mount.source) for mount in mounts))
+
+
+def _members(services: Mapping[str, Service], network: str) -> list[str]:
+    return [name for name, service in services.items() if any(each.network == network for each in service.networks)]
+
+
+def _plan_create(topology: Topology, service: Service, image: str) -> Operation:
+    networks = [f"network:{each.network}" for each in service.networks if not topology.networks[each.network].external]
+    volumes = [
+        f"volume:{mount.source}"
+        for mount in service.mounts
+        if mount.kind == "volume" and not topology.volumes[str(mount.source)].external
+    ]
+    needs = (f"image:{image}", *networks, *dict.fromkeys(volumes))
+    return Operation("create", service.name, needs, cause="created at once; only the start waits")
+
+
+def _plan_start(service: Service, services: Mapping[str, Service]) -> Operation:
+    present = [each for each in service.depends_on if each.service in services]
+    needs = tuple(_reached(each) for each in present if each.required)
+    wants = tuple(_reached(each) for each in present if not each.required)
+    awaited = _join([_describe_dependency(each, services) for each in present])
+    cause = f"after {awaited}" if awaited else "waits for nothing"
+    return Operation("start", service.name, (f"create:{service.name}", *needs), wants, cause)
+
+
+def _reached(dependency: Dependency) -> str:
+    return f"{'ready' if dependency.waits_for_ready else 'start'}:{dependency.service}"
+
+
+def _describe_dependency(dependency: Dependency, services: Mapping[str, Service]) -> str:
+    if not dependency.waits_for_ready:
+        return f"{dependency.service} has started"
+    completed = dependency.condition is Condition.COMPLETED or services[dependency.service].job
+    return f"{dependency.service} {'has completed' if completed else 'is ready'}"
+
+
+def _explain_ready(service: Service) -> str:
+    if service.job:
+        return "a job: ready when it has exited with 0"
+    if service.ready:
+        kinds = [type(probe).__name__.removesuffix("Probe").lower() for probe in service.ready]
+        return f"by its {' and '.join(kinds)} probe"
+    return "by its healthcheck" if service.healthcheck else "by its image's healthcheck, its ports, or that it stays up"
+
+
+def _find_optional(services: Mapping[str, Service]) -> frozenset[str]:
+    uses: dict[str, list[bool]] = {}
+    for service in services.values():
+        for dependency in service.depends_on:
+            uses.setdefault(dependency.service, []).append(dependency.required)
+    return frozenset(name for name, required in uses.items() if name in services and not any(required))
+
+
+def _join(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names)
+
+
+def _render_lines(plan: Plan) -> Iterator[str]:
+    kinds = [operation.kind for operation in plan.operations]
+    counts = [(len(plan.services), "service"), (kinds.count("network"), "network"), (kinds.count("volume"), "volume")]
+    counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    yield f"plan for {plan.topology.name}: {counted}"
+    width = max(len(operation.subject) for operation in plan.operations)
+    for number, operation in enumerate(plan.operations, 1):
+        yield f"{number:4}  {operation.kind:<8}{operation.subject:<{width}}  {operation.cause}".rstrip()
+    for name, image in plan.pins.items():
+        yield f"pinned: {name} runs {image}, set for this run"
+    for name, reason in plan.left_out.items():
+        yield f"left out: {name} ({reason})"
