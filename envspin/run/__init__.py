@@ -1,0 +1,1 @@
+"""Doing what was planned: the runner, the probes, environments and their removal."""

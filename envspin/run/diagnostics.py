@@ -1,0 +1,136 @@
+"""Why a service is not ready: what happened, what was awaited, its last words, who waited for it, what to try."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from envspin.errors import EngineError, NotReadyError
+from envspin.plan.traversal import collect_reachable, find_dependencies
+
+if TYPE_CHECKING:
+    from envspin.engine.base import ContainerInfo, Engine
+    from envspin.plan.planning import Plan
+
+LOG_LINES = 20
+KILLED = 137
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is known of a service that failed: the awaited probes with their last answers, and the sentence to say."""
+
+    service: str
+    what: str
+    awaited: tuple[str, ...] = ()
+    """Each ``description: reason``."""
+
+
+_KNOWN_WORDS = (
+    (r"address already in use", "two processes in the container want the same port"),
+    (
+        r"could not translate host name|name or service not known|temporary failure in name resolution|no such host",
+        "it looks up a host that does not resolve: only services on a common network resolve, under their names",
+    ),
+    (r"connection refused", "it calls something that does not listen yet: name it under `depends_on`"),
+    (r"permission denied|operation not permitted", "it lacks a permission: check `user`, `cap_add` and the mounts"),
+    (r"no space left on device", "the engine's disk is full: see `docker system df`"),
+    (r"password authentication failed|access denied|access_refused", "the credentials differ between the services"),
+    (r"exec format error", "the image is for another platform: set `platform`, or use a multi-platform image"),
+    (r"no such file or directory|command not found", "a file or command is missing: check `command` and the mounts"),
+)
+
+
+def diagnose(engine: Engine, plan: Plan, trouble: Trouble, container_id: str | None) -> NotReadyError:
+    """Look at the service's container while it still exists and put the whole explanation together."""
+    container = _inspect(engine, container_id)
+    log = read_last_lines(engine, container_id)
+    message = f"service {trouble.service!r} {_say_what(trouble, container)}"
+    context = [f"awaited: {each}" for each in trouble.awaited]
+    context += _describe_end(container)
+    context += ["last output:", *(f"  | {line}" for line in log)] if log else ["it wrote no output"]
+    waiting = describe_waiting(plan, trouble.service)
+    if waiting:
+        context.append(f"waiting for it: {waiting}")
+    return NotReadyError(
+        message, service=trouble.service, context=context, hint=suggest(plan, trouble, container, "\n".join(log))
+    )
+
+
+def _inspect(engine: Engine, container_id: str | None) -> ContainerInfo | None:
+    try:
+        return engine.inspect(container_id) if container_id else None
+    except EngineError:
+        return None  # gone, or the engine with it: the trouble is still worth telling
+
+
+def read_last_lines(engine: Engine, container_id: str | None, *, count: int = LOG_LINES) -> list[str]:
+    """Return the last lines that a container wrote; none where it has gone."""
+    if not container_id:
+        return []
+    try:
+        return list(engine.logs(container_id, tail=count))
+    except EngineError:
+        return []
+
+
+def _say_what(trouble: Trouble, container: ContainerInfo | None) -> str:
+    if container is not None and container.oom_killed:
+        return "was killed because it ran out of memory"
+    return trouble.what
+
+
+def _describe_end(container: ContainerInfo | None) -> list[str]:
+    if container is None or container.is_running:
+        return []
+    lines = [] if container.exit_code is None else [f"exit code: {container.exit_code}{_explain_code(container)}"]
+    return [*lines, f"engine: {container.error}"] if container.error else lines
+
+
+def _explain_code(container: ContainerInfo) -> str:
+    if container.oom_killed:
+        return " (out of memory)"
+    meanings = {KILLED: " (killed)", NOT_EXECUTABLE: " (not executable)", NOT_FOUND: " (command not found)"}
+    return meanings.get(container.exit_code or 0, "")
+
+
+def describe_waiting(plan: Plan, service: str) -> str:
+    """Name the services that waited for this one, nearest first, as chains: ``api -> web, worker``."""
+    needs = find_dependencies(plan.services)
+    dependents: dict[str, list[str]] = {name: [] for name in needs}
+    for name, others in needs.items():
+        for other in others:
+            dependents[other].append(name)
+    nearest = dependents.get(service, [])
+    chains = []
+    told: set[str] = set(nearest)
+    for name in nearest:
+        further = sorted(collect_reachable(dependents, [name]) - told)
+        told.update(further)
+        chains.append(" -> ".join([name, *([", ".join(further)] if further else [])]))
+    return "; ".join(chains)
+
+
+def suggest(plan: Plan, trouble: Trouble, container: ContainerInfo | None, log: str) -> str:
+    """Say what to try, from what is known of the failure and from words in the log."""
+    service = plan.services[trouble.service]
+    if container is not None and container.oom_killed:
+        return f"raise services.{service.name}.mem_limit, or give the engine more memory"
+    said = "\n".join((*trouble.awaited, trouble.what, container.error if container else "", log)).lower()
+    if container is not None and not container.is_running:
+        if container.exit_code == 0 and not service.job:
+            return f"if it is a task that ends, say so: services.{service.name}.x-envspin: {{job: true}}"
+        if container.exit_code in {NOT_FOUND, NOT_EXECUTABLE}:
+            return f"check services.{service.name}.command and entrypoint: the image has no such program"
+    for pattern, advice in _KNOWN_WORDS:
+        if container is not None and not container.is_running and re.search(pattern, said):
+            return advice
+    if trouble.awaited and container is not None and container.is_running:
+        return (
+            f"if it only needs longer, raise services.{service.name}.x-envspin.timeout; if it never listens there, "
+            "check the probe's port; --keep-on-failure leaves it running for a look"
+        )
+    return "--keep-on-failure leaves everything in place for a look with `envspin logs` and `envspin exec`"

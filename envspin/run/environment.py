@@ -1,0 +1,378 @@
+"""An environment: brought up from a topology, used, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from envspin.errors import EnvspinError, UsageError
+from envspin.events import (
+    ImageProgress,
+    Listener,
+    RunFailed,
+    RunReady,
+    RunStarted,
+    TeardownFinished,
+    TeardownStarted,
+    WarningRaised,
+)
+from envspin.model import Topology
+from envspin.plan.planning import make_plan
+from envspin.plan.selection import Selection, suggest_name
+from envspin.run import naming, timings
+from envspin.run.access import find_host
+from envspin.run.exports import expand_exports, make_variables
+from envspin.run.files import read_sources
+from envspin.run.following import LogFollower
+from envspin.run.janitor import grant_lease, list_environment, remove_environment, sweep
+from envspin.run.naming import DEFAULT_TTL, Identity
+from envspin.run.notifier import Notifier
+from envspin.run.record import Record, ServiceRecord, read_record, write_record
+from envspin.run.runner import Runner
+from envspin.run.service import ServiceHandle
+from envspin.run.signals import shielded
+from envspin.run.steps import Steps
+from envspin.topology.templates import SecretField, parse_template
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from envspin.engine.base import Engine
+    from envspin.model import FileSource
+    from envspin.plan.planning import Plan
+    from envspin.run.images import PullPolicy
+    from envspin.run.runner import ServiceRun
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What a run asks for beyond its topology and selection; times in seconds."""
+
+    name: str | None = None
+    timeout: float | None = None
+    ttl: float | None = None
+    pull: PullPolicy = "missing"
+    keep_on_failure: bool = False
+
+
+class Environment:
+    """A running environment; a context manager that tears it down at the end.
+
+    Made by :meth:`up` (new) or :meth:`open` (one that is running already).
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        identity: Identity,
+        services: Mapping[str, ServiceHandle],
+        record: Record,
+        *,
+        notifier: Notifier | None = None,
+        plan: Plan | None = None,
+    ) -> None:
+        self.name = identity.env
+        self.topology = identity.topology
+        self.run_id = identity.run_id
+        self.services = services
+        self.exports: Mapping[str, str] = record.exports
+        self.ready_seconds = record.ready_seconds
+        self._plan = plan
+        self._engine = engine
+        self._identity = identity
+        self._notifier = notifier or Notifier(Listener())
+        self._is_left_running = False
+        self._removed: Counter[str] | None = None
+        self._follower: LogFollower | None = None
+
+    @classmethod
+    def up(  # noqa: PLR0913 - the options of `envspin up`, each by name
+        cls,
+        topology: str | Path | Sequence[str | Path] | Topology = ".",
+        *,
+        name: str | None = None,
+        only: Sequence[str] = (),
+        stub: Sequence[str] = (),
+        set: Mapping[str, str] | None = None,  # noqa: A002 - the word of the command line
+        profiles: Sequence[str] = (),
+        env_files: Sequence[str | Path] = (),
+        timeout: float | None = None,
+        ttl: float | None = None,
+        pull: PullPolicy = "missing",
+        keep_on_failure: bool = False,
+        allow_unsafe: bool = False,
+        engine: Engine | None = None,
+        listener: Listener | None = None,
+    ) -> Self:
+        """Bring a topology up and return when every service is ready.
+
+        ``topology`` is a folder, a Compose file, several files to merge, or a loaded Topology. ``only`` starts these
+        services and what they need, ``stub`` puts declared stubs in place, ``set`` maps services to other images.
+        ``timeout`` (seconds) bounds the whole, ``ttl`` how long the environment lives where nobody owns it.
+
+        Raises TopologyError, UsageError, NotReadyError, EnvspinTimeout, ImageError or EngineError; whatever it
+        raises, everything that was created is removed first (unless ``keep_on_failure``).
+        """
+        loaded = load(topology, profiles=profiles, env_files=env_files, allow_unsafe=allow_unsafe)
+        plan = make_plan(loaded, Selection(tuple(only), tuple(stub), dict(set or {})))
+        options = UpOptions(name, timeout, ttl, pull, keep_on_failure)
+        return cls._bring_up(engine or connect(), plan, options, listener or Listener())
+
+    @classmethod
+    def _bring_up(cls, engine: Engine, plan: Plan, options: UpOptions, listener: Listener) -> Self:
+        notifier = Notifier(listener)
+        identity = Identity.new(plan.topology.name, name=options.name, ttl=options.ttl)
+        contents = read_sources(_select_sources(plan), {**os.environ, **plan.topology.variables})
+        if options.name is not None:
+            _require_free(engine, options.name)
+        notifier.tell(RunStarted(identity.env, identity.topology, tuple(plan.services)))
+        for problem in plan.topology.warnings:
+            notifier.tell(WarningRaised(problem))
+        sweeper = threading.Thread(target=_sweep_quietly, args=(engine,), name="envspin-sweep", daemon=True)
+        sweeper.start()
+        try:
+            return cls._start(engine, plan, identity, contents, options, notifier)
+        except BaseException as error:
+            if isinstance(error, EnvspinError):
+                notifier.tell(RunFailed(identity.env, error, notifier.elapsed()))
+            if options.keep_on_failure and isinstance(error, EnvspinError):
+                expires = time.time() + (DEFAULT_TTL if options.ttl is None else options.ttl)
+                grant_lease(engine, identity, expires=expires)
+            else:
+                tear_down(engine, identity.env, notifier)
+            raise
+        finally:
+            sweeper.join()
+
+    @classmethod
+    def _start(
+        cls,
+        engine: Engine,
+        plan: Plan,
+        identity: Identity,
+        contents: Mapping[str, bytes],
+        options: UpOptions,
+        notifier: Notifier,
+    ) -> Self:
+        host = find_host(engine.info())
+        steps = Steps(
+            engine=engine,
+            plan=plan,
+            identity=identity,
+            contents=contents,
+            host=host,
+            pull=options.pull,
+            cancelled=threading.Event(),
+            on_image_progress=lambda image, action, status, fraction: notifier.tell(
+                ImageProgress(image, action, status, fraction, notifier.elapsed())
+            ),
+        )
+        timeout = options.timeout if options.timeout is not None else plan.topology.timeout
+        runs = Runner(steps, notifier, timings.estimate_weights(plan)).run(timeout=timeout)
+        ready_seconds = notifier.elapsed()
+        handles = {name: _make_handle(engine, plan, run, host) for name, run in runs.items() if run.container_id}
+        record = Record(
+            env=identity.env,
+            run_id=identity.run_id,
+            ready_seconds=ready_seconds,
+            exports=expand_exports(plan.topology.exports, handles, contents),
+            services={name: _make_service_record(plan, run) for name, run in runs.items()},
+            main_ports={name: next(iter(handle.endpoints), "") for name, handle in handles.items()},
+        )
+        write_record(record)
+        measured = {name: run.seconds for name, run in runs.items() if run.ready_at is not None}
+        timings.remember(plan, measured)
+        notifier.tell(RunReady(identity.env, ready_seconds, record.exports))
+        return cls(engine, identity, handles, record, notifier=notifier, plan=plan)
+
+    @classmethod
+    def open(cls, name: str, *, engine: Engine | None = None) -> Self:
+        """Return an environment that runs already, by its full name; leaving its context does not remove it.
+
+        Raises UsageError where there is none of this name.
+        """
+        engine = engine or connect()
+        resources = list_environment(engine, name)
+        containers = [each for each in resources if each.kind == "container"]
+        if not containers:
+            raise UsageError(f"there is no environment {name!r}", hint="`envspin ls` lists them")
+        labels = containers[0].labels
+        identity = Identity(
+            env=name,
+            topology=labels.get(naming.TOPOLOGY, ""),
+            run_id=labels.get(naming.RUN, ""),
+            owner=labels.get(naming.OWNER, ""),
+            expires=naming.read_expiry(labels) or 0.0,
+        )
+        record = read_record(name, identity.run_id) or Record(name, identity.run_id, ready_seconds=0.0)
+        host = find_host(engine.info())
+        handles = {}
+        for each in sorted(containers, key=lambda container: container.labels.get(naming.SERVICE, "")):
+            service = each.labels.get(naming.SERVICE, each.name)
+            handles[service] = ServiceHandle(
+                engine,
+                service,
+                each.id,
+                host=host,
+                record=record.services.get(service),
+                main_port=record.main_ports.get(service),
+            )
+        environment = cls(engine, identity, handles, record)
+        environment._is_left_running = True
+        return environment
+
+    def __repr__(self) -> str:
+        return f"<Environment {self.name}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_left_running:
+            self.close()
+
+    def __getitem__(self, service: str) -> ServiceHandle:
+        """Return a service's handle; raise UsageError with the nearest name where there is none."""
+        try:
+            return self.services[service]
+        except KeyError:
+            message = f"environment {self.name} has no service {service!r}"
+            raise UsageError(message, hint=suggest_name(service, self.services)) from None
+
+    @property
+    def critical_path(self) -> list[str]:
+        """The chain of services that took longest to start and become ready, first to start first.
+
+        Empty for an environment that was not brought up by this process.
+        """
+        if self._plan is None:
+            return []
+        from envspin.plan.graph import DependencyGraph  # noqa: PLC0415 - networkx takes 250 ms to import
+
+        weights = {name: handle.seconds["start"] + handle.seconds["ready"] for name, handle in self.services.items()}
+        return DependencyGraph.of(self._plan.services).longest_path(weights)
+
+    def variables(self) -> dict[str, str]:
+        """Return what commands get: every export and ``ENVSPIN_<SERVICE>_HOST``, ``_PORT``, ``_PORT_<N>``."""
+        return make_variables(self.name, self.services.values(), self.exports)
+
+    def describe(self) -> dict[str, object]:
+        """Return the document that ``envspin up -d --json`` prints."""
+        return {
+            "env": self.name,
+            "topology": self.topology,
+            "run_id": self.run_id,
+            "ready_seconds": round(self.ready_seconds, 4),
+            "services": {name: handle.describe() for name, handle in self.services.items()},
+            "exports": dict(self.exports),
+        }
+
+    def detach(self, ttl: float | None = None) -> None:
+        """Leave the environment running for ``ttl`` seconds (8 hours by default); close() still removes it."""
+        grant_lease(self._engine, self._identity, expires=time.time() + (DEFAULT_TTL if ttl is None else ttl))
+        self._is_left_running = True
+
+    def follow_logs(
+        self, services: Sequence[str] = (), *, tail: int | None = None, follow: bool = True
+    ) -> Iterator[tuple[str, str]]:
+        """Yield ``(service, line)`` of these services (all by default) as they come.
+
+        Ends when all their containers have stopped, or after :meth:`stop_following`.
+        """
+        chosen = [self[name] for name in services] or list(self.services.values())
+        containers = {handle.name: handle.container_id for handle in chosen}
+        self._follower = LogFollower(self._engine, containers, tail=tail, follow=follow)
+        return iter(self._follower)
+
+    def stop_following(self) -> None:
+        """End the iteration of :meth:`follow_logs`."""
+        if self._follower is not None:
+            self._follower.close()
+
+    def close(self) -> Counter[str]:
+        """Remove everything of the environment and return what was removed, by kind; a second call does nothing."""
+        if self._removed is None:
+            self.stop_following()
+            self._removed = tear_down(self._engine, self.name, self._notifier)
+        return self._removed
+
+
+def load(
+    topology: str | Path | Sequence[str | Path] | Topology,
+    *,
+    profiles: Sequence[str] = (),
+    env_files: Sequence[str | Path] = (),
+    allow_unsafe: bool = False,
+) -> Topology:
+    """Return a topology from a folder, a file or several, unless it is loaded already; raise TopologyError."""
+    from envspin.topology import find_compose_file, load_topology  # noqa: PLC0415 - not needed for a loaded one
+
+    if isinstance(topology, Topology):
+        return topology
+    paths = [topology] if isinstance(topology, str | Path) else list(topology)
+    return load_topology(
+        [find_compose_file(Path(path)) for path in paths],
+        environ=os.environ,
+        env_files=[Path(path) for path in env_files],
+        profiles=profiles,
+        allow_unsafe=allow_unsafe,
+    )
+
+
+def connect() -> Engine:
+    """Return the engine that the docker command line would use; raise EngineUnreachableError."""
+    from envspin.engine.docker import DockerEngine  # noqa: PLC0415 - the SDK takes 150 ms to import
+
+    return DockerEngine.connect()
+
+
+def tear_down(engine: Engine, env: str, notifier: Notifier) -> Counter[str]:
+    """Remove everything of an environment, not broken off by further signals."""
+    began = time.monotonic()
+    notifier.tell(TeardownStarted(env))
+    with shielded():
+        removed = remove_environment(engine, env)
+        notifier.tell(TeardownFinished(env, removed, time.monotonic() - began))
+    return removed
+
+
+def _sweep_quietly(engine: Engine) -> None:
+    """Remove what dead owners left; a sweep that fails must not fail the run beside it, the next start tries again."""
+    with suppress(EnvspinError):
+        sweep(engine)
+
+
+def _require_free(engine: Engine, name: str) -> None:
+    if list_environment(engine, name):
+        raise UsageError(f"an environment named {name!r} exists already", hint=f"`envspin down {name}` removes it")
+
+
+def _select_sources(plan: Plan) -> dict[str, FileSource]:
+    """Return the configs and secrets that the plan's services or exports use; others may be unset."""
+    granted = {f"{grant.kind}:{grant.source}" for service in plan.services.values() for grant in service.grants}
+    fields = [part for template in plan.topology.exports.values() for part in parse_template(template)]
+    exported = {f"secret:{part.name}" for part in fields if isinstance(part, SecretField)}
+    return {key: source for key, source in plan.topology.sources.items() if key in granted | exported}
+
+
+def _make_handle(engine: Engine, plan: Plan, run: ServiceRun, host: str) -> ServiceHandle:
+    return ServiceHandle(
+        engine,
+        run.name,
+        str(run.container_id),
+        host=host,
+        service=plan.services[run.name],
+        image=run.image,
+        record=_make_service_record(plan, run),
+    )
+
+
+def _make_service_record(plan: Plan, run: ServiceRun) -> ServiceRecord:
+    job = plan.services[run.name].job
+    return ServiceRecord(**run.seconds, started_at=run.started_at, ready_at=run.ready_at, job=job)

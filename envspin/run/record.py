@@ -1,0 +1,76 @@
+"""What an environment knows of itself beyond its labels: exports and timings, in a private file.
+
+The engine's labels stay the truth of what exists. This file only spares ``env`` and ``ps`` what labels must not hold:
+exports, which carry passwords. It is readable by its user alone and goes when the environment goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """One service's times: durations, and moments in seconds since the run began."""
+
+    create: float = 0.0
+    start: float = 0.0
+    ready: float = 0.0
+    started_at: float | None = None
+    ready_at: float | None = None
+    job: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An environment's exports and times."""
+
+    env: str
+    run_id: str
+    ready_seconds: float
+    exports: dict[str, str] = field(default_factory=dict, repr=False)
+    services: dict[str, ServiceRecord] = field(default_factory=dict)
+    main_ports: dict[str, str] = field(default_factory=dict)
+    """Service -> its first port as ``5432/tcp``."""
+
+
+def state_directory() -> Path:
+    """Return the folder of envspin's own small files; ``ENVSPIN_STATE_DIR`` moves it."""
+    moved = os.environ.get("ENVSPIN_STATE_DIR")
+    return Path(moved) if moved else Path(platformdirs.user_state_dir("envspin"))
+
+
+def write_record(record: Record) -> None:
+    """Write the record, readable by its user alone."""
+    path = _find_path(record.env)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(asdict(record), file)
+
+
+def read_record(env: str, run_id: str) -> Record | None:
+    """Read the record of exactly this run; None where there is none (another machine, an older run)."""
+    try:
+        document = json.loads(_find_path(env).read_text(encoding="utf-8"))
+        services = {name: ServiceRecord(**times) for name, times in document.pop("services").items()}
+        record = Record(services=services, **document)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return record if record.run_id == run_id else None
+
+
+def forget_record(env: str) -> None:
+    """Remove the record; none there is fine."""
+    with suppress(OSError):
+        _find_path(env).unlink()
+
+
+def _find_path(env: str) -> Path:
+    return state_directory() / "environments" / f"{env}.json"

@@ -1,0 +1,211 @@
+"""The thread shell around the frontier: takes what may begin, hands it to workers, waits for the first that ends.
+
+One thread (the caller's) owns all scheduling state; workers return values. The first failure cancels everything; the
+pool is drained before the caller tears down, so that no create is still under way then.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from envspin.engine.base import ContainerInfo, ImageInfo
+from envspin.errors import EnvspinError, EnvspinTimeout
+from envspin.events import ServiceChanged
+from envspin.plan.frontier import Frontier
+from envspin.plan.readiness import choose_probes
+from envspin.run.diagnostics import Trouble, describe_waiting, diagnose
+from envspin.run.probes import describe
+from envspin.run.steps import Created, Proved, Started, StepFailed, describe_end
+from envspin.run.watch import Vigil, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envspin.events import ServiceState
+    from envspin.plan.planning import Operation
+    from envspin.run.notifier import Notifier
+    from envspin.run.steps import Steps
+
+STARTS_PER_CORE = 2
+"""Containers started at once for each core: measured, two to four at once pay on two cores, eight cost."""
+
+CREATES_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class ServiceRun:
+    """What a run knows of one service; written by the runner's thread only."""
+
+    name: str
+    image: ImageInfo | None = None
+    container_id: str | None = None
+    state: ServiceState = "waiting"
+    awaited: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    started_at: float | None = None
+    ready_at: float | None = None
+
+
+class Runner:
+    """Brings the services of one plan up."""
+
+    def __init__(self, steps: Steps, notifier: Notifier, weights: Mapping[str, float]) -> None:
+        self._steps = steps
+        self._plan = steps.plan
+        self._notifier = notifier
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        limits = {"start": max(2, STARTS_PER_CORE * cores), "create": CREATES_AT_ONCE}
+        self._frontier = Frontier(self._plan.operations, weights=weights, limits=limits)
+        self._image_of = {name: source.key for source in self._plan.images.values() for name in source.services}
+        self._images: dict[str, ImageInfo] = {}
+        self.services = {name: ServiceRun(name) for name in self._plan.services}
+        # Resolved by the watch with the name of a service that stopped after it had proved ready.
+        self._alarm: Future[str] = Future()
+        self._vigils: dict[str, Vigil] = {}
+        self._containers: dict[str, ContainerInfo] = {}
+
+    def run(self, *, timeout: float | None) -> dict[str, ServiceRun]:
+        """Return once every service is ready.
+
+        Raises the diagnosis (NotReadyError, ImageError, EngineError) of the first that fails, EnvspinTimeout after
+        ``timeout`` seconds. When it raises, no worker is at work any more.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        watch = Watch(self._steps.engine, self._steps.identity.env, self._note_stop)
+        pool = ThreadPoolExecutor(max(4, 2 * len(self._plan.operations)), thread_name_prefix="envspin-run")
+        try:
+            self._drive(pool, watch, deadline, timeout)
+        finally:
+            self._steps.cancelled.set()
+            watch.call_off()
+            pool.shutdown(wait=True, cancel_futures=True)
+            watch.close()
+        return self.services
+
+    def _drive(self, pool: ThreadPoolExecutor, watch: Watch, deadline: float | None, timeout: float | None) -> None:
+        futures: dict[Future[object], Operation] = {}
+        while not self._frontier.is_finished:
+            for operation in self._frontier.take():
+                futures[self._submit(pool, watch, operation)] = operation
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise self._explain_timeout(timeout)
+            awaited: list[Future[Any]] = [*futures, self._alarm]
+            done, _ = wait(awaited, timeout=remaining, return_when=FIRST_COMPLETED)
+            for future in done:
+                if future is self._alarm:
+                    service, self._alarm = self._alarm.result(), Future()
+                    self._fail_after_ready(service)
+                else:
+                    self._settle(futures.pop(future), future)
+
+    def _submit(self, pool: ThreadPoolExecutor, watch: Watch, operation: Operation) -> Future[object]:
+        steps, subject = self._steps, operation.subject
+        if operation.kind == "network":
+            return pool.submit(steps.make_network, subject)
+        if operation.kind == "volume":
+            return pool.submit(steps.make_volume, subject)
+        if operation.kind == "image":
+            return pool.submit(steps.have_image, self._plan.images[subject])
+        service, run = self._plan.services[subject], self.services[subject]
+        image = self._images[self._image_of[subject]]
+        run.image = image
+        if operation.kind == "create":
+            return pool.submit(steps.create, service, image)
+        if operation.kind == "start":
+            self._vigils[subject] = watch.begin(subject, str(run.container_id))
+            self._tell(run, "starting")
+            return pool.submit(steps.start, service, str(run.container_id))
+        probes = choose_probes(service, image.healthcheck, image.ports)
+        run.awaited = " and ".join(describe(probe) for probe in probes)
+        self._tell(run, "started", run.awaited)
+        return pool.submit(steps.await_ready, service, image, probes, self._containers[subject], self._vigils[subject])
+
+    def _settle(self, operation: Operation, future: Future[object]) -> None:
+        """Take a finished operation's value, or turn its failure into the diagnosis of the run."""
+        try:
+            value = future.result()
+        except StepFailed as error:
+            self._fail(operation, error.trouble)
+        except EnvspinError as error:
+            raise self._place(operation, error) from error
+        else:
+            self._merge(operation, value)
+            self._frontier.complete(operation.id)
+
+    def _merge(self, operation: Operation, value: object) -> None:
+        if isinstance(value, ImageInfo):
+            self._images[operation.subject] = value
+            return
+        run = self.services.get(operation.subject)
+        if run is None:
+            return
+        now = self._notifier.elapsed()
+        if isinstance(value, Created):
+            run.container_id = value.container_id
+            run.seconds["create"] = value.seconds
+            self._tell(run, "created")
+        elif isinstance(value, Started):
+            self._containers[run.name] = value.container
+            run.seconds["start"] = value.seconds
+            run.started_at = now
+        elif isinstance(value, Proved):
+            run.seconds["ready"] = value.seconds
+            run.ready_at = now
+            self._tell(run, "ready")
+            if self._has_ended_badly(run.name):
+                self._fail_after_ready(run.name)
+
+    def _fail(self, operation: Operation, trouble: Trouble) -> None:
+        """Raise the diagnosis, unless every dependent can do without this service."""
+        run = self.services[trouble.service]
+        self._tell(run, "failed", trouble.what)
+        if trouble.service not in self._plan.optional:
+            raise diagnose(self._steps.engine, self._plan, trouble, run.container_id)
+        for skipped in self._frontier.fail(operation.id):
+            if skipped.operation.subject != trouble.service and skipped.operation.kind == "start":
+                self._tell(self.services[skipped.operation.subject], "skipped", f"needs {trouble.service}")
+
+    def _place(self, operation: Operation, error: EnvspinError) -> EnvspinError:
+        """Say for which services an operation of no single service (an image, a network) failed."""
+        if operation.kind == "image":
+            services = self._plan.images[operation.subject].services
+            waiting = [text for text in (describe_waiting(self._plan, name) for name in services) if text]
+            lines = [f"needed by: {', '.join(services)}", *(f"waiting for it: {text}" for text in waiting)]
+            error.context = (*error.context, *lines)
+        elif operation.subject in self.services:
+            error.context = (*error.context, f"service: {operation.subject} ({operation.kind})")
+        return error
+
+    def _note_stop(self, service: str, _vigil: Vigil) -> None:
+        """Raise the alarm where a service stopped that was ready already; called by the watch's thread.
+
+        The vigil is marked before this call, and the runner's thread looks at it after it has noted readiness: one of
+        the two sees the other, so that a stop in between is not lost.
+        """
+        if self.services[service].ready_at is not None and self._has_ended_badly(service) and not self._alarm.done():
+            self._alarm.set_result(service)
+
+    def _has_ended_badly(self, service: str) -> bool:
+        vigil = self._vigils[service]
+        return vigil.has_stopped and not (self._plan.services[service].job and vigil.exit_code == 0)
+
+    def _fail_after_ready(self, service: str) -> None:
+        trouble = Trouble(service, f"{describe_end(self._vigils[service])} after it had been ready")
+        self._tell(self.services[service], "failed", trouble.what)
+        if service not in self._plan.optional:
+            raise diagnose(self._steps.engine, self._plan, trouble, self.services[service].container_id)
+
+    def _explain_timeout(self, timeout: float | None) -> EnvspinTimeout:
+        unready = [run for run in self.services.values() if run.ready_at is None]
+        lines = [f"{run.name}: {run.state}{f', awaiting {run.awaited}' if run.awaited else ''}" for run in unready]
+        hint = "raise --timeout (or the topology's x-envspin.timeout); `envspin plan` shows the critical path"
+        return EnvspinTimeout(f"the environment was not ready after {timeout:g} s", context=lines, hint=hint)
+
+    def _tell(self, run: ServiceRun, state: ServiceState, detail: str = "") -> None:
+        run.state = state
+        self._notifier.tell(ServiceChanged(run.name, state, self._notifier.elapsed(), detail))

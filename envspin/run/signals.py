@@ -1,0 +1,57 @@
+"""Signals turned into orderly ends, and clean-up that a second signal does not break off."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+STOPPING = (signal.SIGINT, *TERMINATING)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP arrived; handled wherever a Ctrl-C is."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise Terminated in the main thread, so that ``finally`` clauses run."""
+    with _handling(TERMINATING, _raise_terminated):
+        yield
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Hold Ctrl-C, SIGTERM and SIGHUP back while cleaning up; raise KeyboardInterrupt afterwards if one came."""
+    arrived: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        arrived.append(number)
+
+    with _handling(STOPPING, note):
+        yield
+    if arrived:
+        raise KeyboardInterrupt
+
+
+def _raise_terminated(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@contextmanager
+def _handling(numbers: tuple[signal.Signals, ...], handler: signal._HANDLER) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old if old is not None else signal.SIG_DFL)

@@ -1,0 +1,192 @@
+"""Each operation of a plan done on the engine: one function a kind, values in, a value out.
+
+Workers call these. They keep no state of the run: what they return, the runner (one thread) puts together.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from envspin.engine.base import NetworkSpec, VolumeSpec
+from envspin.errors import EngineError
+from envspin.model import DEFAULT_READY_TIMEOUT
+from envspin.plan.readiness import merge_healthchecks
+from envspin.run import subnets
+from envspin.run.blueprint import list_own_volumes, make_container_spec, name_network, name_volume
+from envspin.run.diagnostics import Trouble
+from envspin.run.files import pack_grants
+from envspin.run.images import ensure_image
+from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, make_prober, wait_until_ready
+from envspin.run.target import ContainerTarget
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from envspin.engine.base import ContainerInfo, Engine, ImageInfo
+    from envspin.model import Probe, Service
+    from envspin.plan.planning import ImageSource, Plan
+    from envspin.run.images import PullPolicy
+    from envspin.run.naming import Identity
+    from envspin.run.watch import Vigil
+
+
+class StepFailed(Exception):  # noqa: N818 - reads as what happened
+    """A service will not become ready; carries what to tell."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.what)
+        self.trouble = trouble
+
+
+class CalledOff(Exception):  # noqa: N818 - reads as what happened
+    """The run was cancelled while this step waited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A container exists."""
+
+    container_id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A container's main process was started."""
+
+    container: ContainerInfo
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A service is ready (a job: completed)."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Everything that the operations of one run share; frozen, so that any worker may read it."""
+
+    engine: Engine
+    plan: Plan
+    identity: Identity
+    contents: Mapping[str, bytes]
+    host: str
+    pull: PullPolicy
+    cancelled: threading.Event
+    on_image_progress: Callable[[str, Literal["pull", "build"], str, float | None], None]
+
+    def make_network(self, name: str) -> None:
+        """Create a network of the topology on a subnet of its own."""
+        network = self.plan.topology.networks[name]
+        spec = NetworkSpec(
+            name=name_network(self.identity, network),
+            labels={**network.labels, **self.identity.labels(network=name)},
+            internal=network.internal or self.plan.topology.hermetic,
+            driver_opts=network.driver_opts,
+        )
+        members = sum(any(each.network == name for each in service.networks) for service in self.plan.services.values())
+        subnets.create_network(self.engine, spec, members=members)
+
+    def make_volume(self, name: str) -> None:
+        """Create a named volume of the topology."""
+        volume = self.plan.topology.volumes[name]
+        labels = {**volume.labels, **self.identity.labels(volume=name)}
+        self.engine.create_volume(
+            VolumeSpec(name_volume(self.identity, volume), labels, volume.driver, volume.driver_opts)
+        )
+
+    def have_image(self, source: ImageSource) -> ImageInfo:
+        """Look up, pull or build an image."""
+        return ensure_image(
+            self.engine,
+            source,
+            topology=self.plan.topology.name,
+            policy=self.pull,
+            on_progress=lambda action, status, fraction: self.on_image_progress(source.key, action, status, fraction),
+            is_cancelled=self.cancelled.is_set,
+        )
+
+    def create(self, service: Service, image: ImageInfo) -> Created:
+        """Create a service's container with its volumes, configs and secrets; it does not start yet."""
+        began = time.monotonic()
+        own_volumes = list_own_volumes(self.identity, service, image)
+        for volume in own_volumes.values():
+            self.engine.create_volume(volume)
+        _make_bind_folders(service)
+        spec = make_container_spec(self.identity, self.plan.topology, service, image, own_volumes=own_volumes)
+        container_id = self.engine.create_container(spec)
+        self._hand_out_files(service, container_id)
+        return Created(container_id, time.monotonic() - began)
+
+    def _hand_out_files(self, service: Service, container_id: str) -> None:
+        folders = {str(PurePosixPath(grant.target).parent) if service.read_only else "/" for grant in service.grants}
+        for folder in sorted(folders):
+            grants = [each for each in service.grants if PurePosixPath(each.target).is_relative_to(folder)]
+            self.engine.copy_into(container_id, pack_grants(grants, self.contents, below=folder), path=folder)
+
+    def start(self, service: Service, container_id: str) -> Started:
+        """Start a container and look at it once, after the events are subscribed to."""
+        began = time.monotonic()
+        try:
+            self.engine.start(container_id)
+        except EngineError as error:
+            raise StepFailed(Trouble(service.name, f"could not be started: {error.message}")) from error
+        container = self.engine.inspect(container_id)
+        return Started(container, time.monotonic() - began)
+
+    def await_ready(
+        self, service: Service, image: ImageInfo, probes: Sequence[Probe], container: ContainerInfo, vigil: Vigil
+    ) -> Proved:
+        """Wait until a started service has proved ready, has ended, or is out of time."""
+        began = time.monotonic()
+        timeout = find_ready_timeout(service)
+        check = merge_healthchecks(service.healthcheck, image.healthcheck)
+        target = ContainerTarget(self.engine, container, host=self.host, healthcheck=check)
+        probers = [make_prober(probe, target) for probe in probes]
+        try:
+            wait_until_ready(probers, deadline=began + timeout, clock=time.monotonic, cancelled=vigil.stirred)
+        except DeadlinePassed as error:
+            awaited = tuple(str(unmet) for unmet in error.unmet)
+            raise StepFailed(Trouble(service.name, f"was not ready after {timeout:g} s", awaited)) from error
+        except Hopeless as error:
+            awaited = (f"{error.awaited}: {error}",) if error.awaited else ()
+            raise StepFailed(Trouble(service.name, f"will not become ready: {error}", awaited)) from error
+        except WaitCancelled as error:
+            self._judge_end(service, vigil, tuple(str(unmet) for unmet in error.unmet))
+        return Proved(time.monotonic() - began)
+
+    def _judge_end(self, service: Service, vigil: Vigil, awaited: tuple[str, ...]) -> None:
+        """Return where a job has succeeded; raise in every other case."""
+        if not vigil.has_stopped:
+            raise CalledOff
+        if service.job and vigil.exit_code == 0:
+            return
+        raise StepFailed(Trouble(service.name, describe_end(vigil), awaited))
+
+
+def find_ready_timeout(service: Service) -> float:
+    """Return the seconds a service may take until ready."""
+    return service.timeout if service.timeout is not None else DEFAULT_READY_TIMEOUT
+
+
+def describe_end(vigil: Vigil) -> str:
+    """Say how a container ended."""
+    if vigil.oom_killed:
+        return "was killed because it ran out of memory"
+    return "was removed" if vigil.exit_code is None else f"exited with code {vigil.exit_code}"
+
+
+def _make_bind_folders(service: Service) -> None:
+    """Create missing folders of binds on this machine, as Compose does with ``create_host_path``."""
+    for mount in service.mounts:
+        if mount.kind == "bind" and mount.create_host_path and mount.source is not None:
+            path = Path(mount.source)
+            if not path.exists():
+                path.mkdir(parents=True)
