@@ -1,0 +1,171 @@
+"""The environments of one pytest session: shared between equal requests, removed with the scope that asked."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from envspin.errors import EngineUnreachableError, EnvspinError
+from envspin.run.environment import Environment
+from envspin.run.signals import terminable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+LOG_LINES = 200
+"""Lines of each service that a failed test's report shows."""
+
+MARK_KEYWORDS = {"scope", "only", "stub", "set", "profile"}
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRequest:
+    """What a test wants; equal requests share an environment."""
+
+    topology: Path
+    scope: str = "session"
+    only: tuple[str, ...] = ()
+    stub: tuple[str, ...] = ()
+    pins: tuple[tuple[str, str], ...] = ()
+    profiles: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"envspin({self.topology.name})"
+
+
+def read_request(config: pytest.Config, marks: Iterable[pytest.Mark], path: Path | None) -> EnvironmentRequest:
+    """Put a request together: the closest mark's word, then the outer ones', then options, then the ini file.
+
+    Options win over marks where both speak of images (``--envspin-set``) or selection. Raises pytest.UsageError for
+    a mark that cannot be understood.
+    """
+    said: dict[str, Any] = {}
+    for mark in marks:  # closest first
+        _read_mark(mark, said)
+    pins = {**said.get("set", {}), **_read_pins(config.getoption("envspin_set"))}
+    topology = said.get("topology") or config.getoption("envspin_topology") or config.getini("envspin_topology")
+    return EnvironmentRequest(
+        topology=_find_topology(config, topology or ".", path),
+        scope=said.get("scope") or str(config.getini("envspin_scope")),
+        only=tuple(config.getoption("envspin_only") or said.get("only", ())),
+        stub=tuple(config.getoption("envspin_stub") or said.get("stub", ())),
+        pins=tuple(sorted(pins.items())),
+        profiles=tuple(said.get("profile", ())),
+    )
+
+
+def _read_mark(mark: pytest.Mark, said: dict[str, Any]) -> None:
+    unknown = sorted(mark.kwargs.keys() - MARK_KEYWORDS - {"topology"})
+    if unknown or len(mark.args) > 1:
+        problem = f"unknown keyword {unknown[0]!r}" if unknown else "more than one topology"
+        raise pytest.UsageError(f"mark envspin: {problem}; it takes a topology and {', '.join(sorted(MARK_KEYWORDS))}")
+    if mark.args:
+        said.setdefault("topology", mark.args[0])
+    for keyword, value in mark.kwargs.items():
+        if isinstance(value, str) and keyword in {"only", "stub", "profile"}:
+            raise pytest.UsageError(f"mark envspin: {keyword} is a list of names, not the text {value!r}")
+        said.setdefault(keyword, value)
+
+
+def _read_pins(options: Iterable[str]) -> dict[str, str]:
+    pins = {}
+    for option in options:
+        service, equals, image = option.partition("=")
+        if not (service and equals and image):
+            raise pytest.UsageError(f"--envspin-set: {option!r} is not SERVICE=IMAGE")
+        pins[service] = image
+    return pins
+
+
+def _find_topology(config: pytest.Config, topology: str | Path, path: Path | None) -> Path:
+    """Return the topology's path: from the root folder, else from beside the test file."""
+    from_root = config.rootpath / topology
+    beside = path.parent / topology if path is not None else from_root
+    return (beside if beside.exists() and not from_root.exists() else from_root).resolve()
+
+
+class EnvironmentPool:
+    """The session's environments, by request and by the node (session, module, test ...) whose end removes them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._running: dict[tuple[EnvironmentRequest, str], Environment] = {}
+        self._failed: set[str] = set()
+        self._stack = ExitStack()  # handlers for SIGTERM and SIGHUP, which pytest itself does not turn into an end
+        self._stack.enter_context(terminable())
+        self.kept: list[str] = []
+
+    def get(self, wanted: EnvironmentRequest, node: pytest.Item | pytest.Collector) -> Environment:
+        """Return the environment of a request within a node, bringing it up the first time."""
+        key = (wanted, node.nodeid)
+        if key not in self._running:
+            self._running[key] = self._bring_up(wanted)
+            node.addfinalizer(lambda: self._release(key))
+        return self._running[key]
+
+    def _bring_up(self, wanted: EnvironmentRequest) -> Environment:
+        reuse = self._config.getoption("envspin_env")
+        try:
+            if reuse:
+                return Environment.open(reuse)
+            return Environment.up(
+                wanted.topology,
+                only=wanted.only,
+                stub=wanted.stub,
+                set=dict(wanted.pins),
+                profiles=wanted.profiles,
+                timeout=_read_timeout(self._config.getini("envspin_timeout")),
+                keep_on_failure=self._config.getoption("envspin_keep") != "never",
+            )
+        except EngineUnreachableError as error:
+            if self._config.getoption("envspin_missing") == "skip":
+                pytest.skip(error.message)
+            pytest.fail(str(error), pytrace=False)
+        except EnvspinError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    def describe_failure(self, wanted: EnvironmentRequest, *, since: float) -> list[tuple[str, str]]:
+        """Note that a test failed; return report sections with each service's log from a Unix time on."""
+        sections = []
+        for (request, _), environment in self._running.items():
+            if request != wanted:
+                continue
+            self._failed.add(environment.name)
+            for name, service in environment.services.items():
+                try:
+                    log = service.logs(tail=LOG_LINES, since=since)
+                except EnvspinError as error:
+                    log = f"(no log: {error.message})"
+                if log:
+                    sections.append((f"log of {name} in {environment.name}", log))
+        return sections
+
+    def _release(self, key: tuple[EnvironmentRequest, str]) -> None:
+        environment = self._running.pop(key, None)
+        if environment is None or self._config.getoption("envspin_env"):
+            return
+        keep = self._config.getoption("envspin_keep")
+        if keep == "always" or (keep == "failed" and environment.name in self._failed):
+            environment.detach()
+            self.kept.append(environment.name)
+        else:
+            environment.close()
+
+    def close(self) -> None:
+        """Remove every environment that is left, and give the signal handlers back."""
+        for key in list(self._running):
+            self._release(key)
+        self._stack.close()
+
+
+def _read_timeout(text: object) -> float | None:
+    from envspin.topology.values import to_duration  # noqa: PLC0415 - only where the ini file says one
+
+    try:
+        return to_duration(str(text)) if text else None
+    except ValueError as error:
+        raise pytest.UsageError(f"envspin_timeout: {error}") from None
