@@ -61,7 +61,7 @@ def read_record(env: str, run_id: str) -> Record | None:
         document = json.loads(_find_path(env).read_text(encoding="utf-8"))
         services = {name: ServiceRecord(**times) for name, times in document.pop("services").items()}
         record = Record(services=services, **document)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # a file of another version or damaged
         return None
     return record if record.run_id == run_id else None
 

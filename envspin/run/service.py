@@ -53,6 +53,7 @@ class ServiceHandle:
         self._record = record
         self._main_port = main_port
         self._container = engine.inspect(container_id)
+        self._restarted_at: float | None = None  # Unix time: what was logged before does not prove readiness now
 
     def __repr__(self) -> str:
         return f"<ServiceHandle {self.name} {self.state}>"
@@ -190,6 +191,7 @@ class ServiceHandle:
 
     def start(self) -> None:
         """Start the stopped service again; published ports may change."""
+        self._restarted_at = time.time()
         self._engine.start(self.container_id)
         self._container = self._engine.inspect(self.container_id)
 
@@ -217,10 +219,14 @@ class ServiceHandle:
             raise UsageError(f"how {self.name!r} proves ready is not known here", hint="use the environment of `up`")
         limit = find_ready_timeout(service) if timeout is None else timeout
         self._container = self._engine.inspect(self.container_id)
+        if not self._container.is_running and not service.job:
+            raise NotReadyError(f"service {self.name!r} does not run", service=self.name, hint="start() it first")
         image = self._image or self._engine.find_image(self._container.image_id)
         image_check = image.healthcheck if image is not None else None
         check = merge_healthchecks(service.healthcheck, image_check)
-        target = ContainerTarget(self._engine, self._container, host=self._host, healthcheck=check)
+        target = ContainerTarget(
+            self._engine, self._container, host=self._host, healthcheck=check, log_since=self._restarted_at
+        )
         probes = choose_probes(service, image_check, image.ports if image is not None else ())
         probers = [make_prober(probe, target) for probe in probes]
         try:

@@ -157,10 +157,19 @@ class Steps:
             raise StepFailed(Trouble(service.name, f"was not ready after {timeout:g} s", awaited)) from error
         except Hopeless as error:
             awaited = (f"{error.awaited}: {error}",) if error.awaited else ()
-            raise StepFailed(Trouble(service.name, f"will not become ready: {error}", awaited)) from error
+            self._look_for_end(vigil)
+            if not vigil.has_stopped:
+                raise StepFailed(Trouble(service.name, f"will not become ready: {error}", awaited)) from error
+            self._judge_end(service, vigil, awaited)
         except WaitCancelled as error:
             self._judge_end(service, vigil, tuple(str(unmet) for unmet in error.unmet))
         return Proved(time.monotonic() - began)
+
+    def _look_for_end(self, vigil: Vigil) -> None:
+        """Ask whether the container has ended: a probe may notice a moment before the engine's event comes."""
+        container = self.engine.inspect(vigil.container_id)
+        if not container.is_running and not vigil.has_stopped:
+            vigil.exit_code, vigil.oom_killed = container.exit_code, container.oom_killed
 
     def _judge_end(self, service: Service, vigil: Vigil, awaited: tuple[str, ...]) -> None:
         """Return where a job has succeeded; raise in every other case."""

@@ -20,12 +20,21 @@ STATE_SECONDS = 0.02
 class ContainerTarget:
     """Satisfies ``probes.base.Target`` for one container of an engine."""
 
-    def __init__(self, engine: Engine, container: ContainerInfo, *, host: str, healthcheck: Healthcheck | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        container: ContainerInfo,
+        *,
+        host: str,
+        healthcheck: Healthcheck | None,
+        log_since: float | None = None,
+    ) -> None:
         self._engine = engine
         self._container = container
         self._looked_at = time.monotonic()
         self._host = host
         self._healthcheck = healthcheck
+        self._log_since = log_since
         self._direct = find_direct_address(container)
 
     @property
@@ -56,5 +65,5 @@ class ContainerTarget:
         return self._container
 
     def log_lines(self) -> LogStream:
-        """Follow the container's output from its beginning."""
-        return self._engine.logs(self._container.id, follow=True)
+        """Follow the container's output from its beginning, or from the Unix time that was given."""
+        return self._engine.logs(self._container.id, follow=True, since=self._log_since)

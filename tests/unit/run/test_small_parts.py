@@ -1,0 +1,239 @@
+"""Subnets, exports, records, timings, files, names: small parts with rules of their own."""
+
+from __future__ import annotations
+
+import io
+import random
+import signal
+import tarfile
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envspin.engine.base import ContainerInfo, EngineInfo, NetworkSpec
+from envspin.engine.fake import FakeEngine
+from envspin.errors import ConflictError, EngineError, UsageError
+from envspin.model import Endpoint, FileGrant
+from envspin.plan.planning import make_plan
+from envspin.run import access, record, subnets, timings
+from envspin.run.exports import expand_exports, make_variables
+from envspin.run.files import pack_grants
+from envspin.run.naming import Identity
+from envspin.run.signals import Terminated, shielded, terminable
+
+from ..builders import chain
+
+POOL = IPv4Network("10.213.0.0/24")
+
+
+class TestSubnets:
+    @given(st.integers(1, 200), st.lists(st.integers(0, 255), max_size=5), st.randoms())
+    def test_chosen_ones_are_free_in_the_pool_and_large_enough(self, members, taken, randomness):
+        used = [IPv4Network(f"10.213.0.{number}/32") for number in taken]
+        for subnet in subnets.choose_subnets(POOL, members=members, taken=used, randomness=randomness):
+            assert subnet.subnet_of(POOL)
+            assert subnet.num_addresses >= members + subnets.RESERVED_ADDRESSES
+            assert not any(subnet.overlaps(network) for network in used)
+
+    def test_a_pool_that_is_too_small_gives_none(self):
+        assert list(subnets.choose_subnets(POOL, members=400, taken=[], randomness=random.Random(1))) == []
+
+    def test_a_default_route_takes_nothing(self):
+        everything = [IPv4Network("0.0.0.0/0")]
+        assert next(subnets.choose_subnets(POOL, members=1, taken=everything, randomness=random.Random(1)))
+
+    def test_a_full_pool_says_what_to_do(self, monkeypatch):
+        monkeypatch.setenv("ENVSPIN_SUBNETS", "10.99.0.0/28")
+        engine = FakeEngine()
+        subnets.create_network(engine, NetworkSpec("first", {}), members=2)
+        with pytest.raises(EngineError, match="no free subnet for network second") as caught:
+            subnets.create_network(engine, NetworkSpec("second", {}), members=2)
+        assert "ENVSPIN_SUBNETS" in caught.value.hint
+
+    def test_a_name_that_is_taken_is_not_retried(self):
+        engine = FakeEngine()
+        subnets.create_network(engine, NetworkSpec("same", {}), members=2)
+        with pytest.raises(ConflictError):
+            subnets.create_network(engine, NetworkSpec("same", {}), members=2)
+
+    def test_a_pool_that_is_none_is_a_usage_error(self, monkeypatch):
+        monkeypatch.setenv("ENVSPIN_SUBNETS", "everything")
+        with pytest.raises(UsageError, match="ENVSPIN_SUBNETS"):
+            subnets.read_pool()
+
+    def test_the_kernels_routes_are_read(self, tmp_path, monkeypatch):
+        table = tmp_path / "route"
+        table.write_text(
+            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+            "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+            "br-1\t0000D50A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0\n"
+        )
+        monkeypatch.setattr(subnets, "ROUTES", table)
+        assert subnets.read_routes() == ["0.0.0.0/0", "10.213.0.0/28"]
+        assert subnets.read_routes(subnets.DIRECT) == ["10.213.0.0/28"]
+
+
+class TestAccess:
+    container = ContainerInfo(
+        "id", "db", "db:1", "sha256:1", {}, "running", published={"5432/tcp": 40000}, addresses={"net": "10.213.0.2"}
+    )
+
+    def test_a_published_port_wins(self):
+        assert access.find_endpoint(self.container, "5432/tcp", "127.0.0.1") == Endpoint("127.0.0.1", 40000)
+
+    def test_the_containers_own_address_where_there_is_a_route(self, monkeypatch):
+        monkeypatch.setattr(access, "read_routes", lambda _kind: ["10.213.0.0/28"])
+        assert access.find_endpoint(self.container, "80/tcp", "127.0.0.1") == Endpoint("10.213.0.2", 80)
+
+    def test_no_way_is_said(self, monkeypatch):
+        monkeypatch.setattr(access, "read_routes", lambda _kind: [])
+        with pytest.raises(EngineError, match="80/tcp of db is not published"):
+            access.find_endpoint(self.container, "80/tcp", "127.0.0.1")
+
+    @pytest.mark.parametrize(
+        ("address", "local", "override", "expected"),
+        [
+            ("unix:///var/run/docker.sock", True, None, "127.0.0.1"),
+            ("tcp://builder:2375", False, None, "builder"),
+            ("unix:///var/run/docker.sock", True, "host.docker.internal", "host.docker.internal"),
+        ],
+    )
+    def test_the_host_of_published_ports(self, monkeypatch, address, local, override, expected):
+        monkeypatch.delenv("TESTCONTAINERS_HOST_OVERRIDE", raising=False)
+        if override:
+            monkeypatch.setenv("TESTCONTAINERS_HOST_OVERRIDE", override)
+        assert access.find_host(EngineInfo("26", "1.45", "linux", "amd64", address, local)) == expected
+
+
+class Place:
+    def __init__(self, name, **ports):
+        self.name = name
+        self.endpoints = {key.replace("_", "/").lstrip("p"): Endpoint("127.0.0.1", port) for key, port in ports.items()}
+
+
+SERVICES = {"db": Place("db", p5432_tcp=1, p8080_tcp=2), "quiet": Place("quiet")}
+
+
+class TestExports:
+    def test_fields_are_filled_in(self):
+        templates = {"A": "x://{db.host}:{db.port}/{db.port.8080}?{{}}", "B": "{db.url}", "C": "{secret.key}"}
+        found = expand_exports(templates, SERVICES, {"secret:key": b"s3"})
+        assert found == {"A": "x://127.0.0.1:1/2?{}", "B": "http://127.0.0.1:1", "C": "s3"}
+
+    def test_an_export_of_a_service_that_was_left_out_is_left_out(self):
+        assert expand_exports({"A": "{other.host}"}, SERVICES, {}) == {}
+
+    @pytest.mark.parametrize("template", ["{quiet.port}", "{db.port.1}"])
+    def test_a_port_that_is_not_there_is_a_usage_error(self, template):
+        with pytest.raises(UsageError, match="export A: service"):
+            expand_exports({"A": template}, SERVICES, {})
+
+    def test_variables_hold_ports_and_exports(self):
+        assert make_variables("e", SERVICES.values(), {"URL": "u"}) == {
+            "ENVSPIN_ENV": "e",
+            "ENVSPIN_DB_HOST": "127.0.0.1",
+            "ENVSPIN_DB_PORT": "1",
+            "ENVSPIN_DB_PORT_5432": "1",
+            "ENVSPIN_DB_PORT_8080": "2",
+            "URL": "u",
+        }
+
+
+class TestRecord:
+    made = record.Record("e", "run", 1.5, {"URL": "secret"}, {"db": record.ServiceRecord(0.1, 0.2, 0.3, 1.0, 1.3)})
+
+    def test_it_is_read_back_and_readable_by_its_user_alone(self):
+        record.write_record(self.made)
+        assert record.read_record("e", "run") == self.made
+        path = record.state_directory() / "environments" / "e.json"
+        assert path.stat().st_mode & 0o077 == 0
+        record.forget_record("e")
+        assert not path.exists()
+
+    def test_that_of_another_run_is_none_of_ours(self):
+        record.write_record(self.made)
+        assert record.read_record("e", "other") is None
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"services": 1}', '{"services": {}, "odd": 1}'])
+    def test_a_damaged_one_is_none(self, text):
+        record.write_record(self.made)
+        (record.state_directory() / "environments" / "e.json").write_text(text)
+        assert record.read_record("e", "run") is None
+
+
+class TestTimings:
+    plan = make_plan(chain({"a": ()}))
+
+    def test_unknown_ones_are_guessed_and_known_ones_remembered(self):
+        assert timings.estimate_weights(self.plan)["ready:a"] == timings.GUESSES["ready"]
+        timings.remember(self.plan, {"a": {"start": 0.5, "ready": 4.0, "create": 0.1}})
+        assert timings.estimate_weights(self.plan)["ready:a"] == 4.0
+        timings.remember(self.plan, {"a": {"start": 0.5, "ready": 2.0}})
+        assert timings.estimate_weights(self.plan)["ready:a"] == 3.0
+
+    @pytest.mark.parametrize("text", ["", "[1]", '{"test/a/a:1": {"ready": "soon"}}', '{"test/a/a:1": 3}'])
+    def test_a_damaged_file_is_as_none(self, text):
+        timings.remember(self.plan, {"a": {"ready": 4.0}})
+        (record.state_directory() / "timings.json").write_text(text)
+        assert timings.estimate_weights(self.plan)["ready:a"] == timings.GUESSES["ready"]
+
+    def test_a_state_directory_that_cannot_be_written_is_no_error(self, monkeypatch):
+        monkeypatch.setenv("ENVSPIN_STATE_DIR", "/proc/nothing/here")
+        timings.remember(self.plan, {"a": {"ready": 4.0}})
+        assert timings.estimate_weights(self.plan)["ready:a"] == timings.GUESSES["ready"]
+
+
+def test_files_are_packed_with_owner_and_mode():
+    grants = [FileGrant("key", "secret", "/run/secrets/key", uid=7, gid=8, mode=0o400)]
+    packed = pack_grants(grants, {"secret:key": b"value"}, below="/run/secrets")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        (entry,) = archive.getmembers()
+        assert (entry.name, entry.mode, entry.uid, entry.gid) == ("key", 0o400, 7, 8)
+        assert archive.extractfile(entry).read() == b"value"
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "-a", "a b", "a/b", "a" * 49, "ä"])
+def test_a_name_that_cannot_be_part_of_an_objects_name_is_refused(name):
+    with pytest.raises(UsageError, match="is no name for an environment"):
+        Identity.new("shop", name=name)
+
+
+def test_environments_are_named_after_their_topology():
+    first, second = Identity.new("shop"), Identity.new("shop")
+    assert first.env.startswith("shop-")
+    assert len(first.env) == len("shop-") + 8
+    assert first.env != second.env
+
+
+class TestSignals:
+    def test_a_termination_ends_like_an_interruption(self):
+        with pytest.raises(Terminated), terminable():
+            signal.raise_signal(signal.SIGTERM)
+
+    def test_handlers_are_given_back(self):
+        before = signal.getsignal(signal.SIGTERM)
+        with terminable():
+            assert signal.getsignal(signal.SIGTERM) != before
+        assert signal.getsignal(signal.SIGTERM) == before
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_clean_up_is_finished_before_the_interruption_counts(self, number):
+        finished = []
+
+        def clean_up() -> None:
+            with shielded():
+                signal.raise_signal(number)
+                signal.raise_signal(number)
+                finished.append(True)
+
+        with pytest.raises(KeyboardInterrupt):
+            clean_up()
+        assert finished
+
+
+def test_the_state_directory_can_be_moved(monkeypatch):
+    monkeypatch.setenv("ENVSPIN_STATE_DIR", "/somewhere")
+    assert record.state_directory() == Path("/somewhere")
