@@ -14,7 +14,7 @@ from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, ImageInfo
 from envspin.engine.docker import images, reading
 from envspin.engine.docker.client import CALL_SECONDS, ClientPool, find_address, raise_for_status, translated
 from envspin.engine.docker.config import describe_container
-from envspin.engine.docker.streams import DockerEventStream, DockerLogStream, run_exec
+from envspin.engine.docker.streams import DockerEventStream, DockerLogStream, read_exit_code, run_exec
 from envspin.errors import ConflictError, EngineError, EnvspinTimeout, ImageError, ObjectNotFoundError
 
 if TYPE_CHECKING:
@@ -219,8 +219,7 @@ class DockerEngine:
                 raise EnvspinTimeout(
                     f"`{' '.join(command)}` did not finish within {timeout:g} s", context=output.splitlines()
                 )
-            state = client.exec_inspect(created["Id"])
-        return ExecResult(exit_code=int(state.get("ExitCode") or 0), output=output)
+            return ExecResult(exit_code=read_exit_code(client, created["Id"]), output=output)
 
     def logs(
         self,

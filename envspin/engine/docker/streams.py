@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 8
 """Each frame of a multiplexed stream begins with its kind, three zero bytes and its length (Engine API, attach)."""
+
+EXIT_CODE_SECONDS = 1.0
+"""How long to wait for the exit code of a command after the end of its output."""
+
+KILLED = 137
 
 _BROKEN = (OSError, ValueError, AttributeError, urllib3.exceptions.HTTPError, requests.exceptions.RequestException)
 """What reading raises once another thread has shut the socket; AttributeError is http.client's, of a closed fp."""
@@ -122,6 +128,22 @@ def run_exec(client: docker.APIClient, exec_id: str, timeout: float | None) -> t
             alarm.cancel()
         response.close()
     return output, reader.is_closed
+
+
+def read_exit_code(client: docker.APIClient, exec_id: str) -> int:
+    """Return the exit code of a command whose output has ended.
+
+    The engine may close the output a moment before it knows the code. A command whose container was killed under it
+    has none for good, and did not succeed.
+    """
+    deadline = time.monotonic() + EXIT_CODE_SECONDS
+    while True:
+        code = client.exec_inspect(exec_id).get("ExitCode")
+        if code is not None:
+            return int(code)
+        if time.monotonic() > deadline:
+            return KILLED
+        time.sleep(EXIT_CODE_SECONDS / 100)
 
 
 def _demultiplex(response: requests.Response) -> Iterator[bytes]:
