@@ -134,8 +134,6 @@ class FileSource:
     environment: str | None = None
     generate: int | None = None
     """Length of a random value made anew for each environment (``x-envspin: {generate: N}``)."""
-    value: str | None = field(default=None, repr=False)
-    """What the variable ``environment`` was worth when the topology was loaded (``.env`` counts); None if unset."""
 
 
 @dataclass(frozen=True, slots=True)

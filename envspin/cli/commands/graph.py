@@ -1,0 +1,52 @@
+"""``envspin graph``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from envspin.cli.options import topology_options
+from envspin.errors import UsageError
+
+if TYPE_CHECKING:
+    from envspin.cli.context import TopologyRequest
+
+FORMATS = ("mermaid", "dot", "json", "svg")
+
+
+@click.command("graph")
+@topology_options()
+@click.option("--format", "style", type=click.Choice(FORMATS), help="mermaid, unless --output ends in another's name.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+def command(request: TopologyRequest, *, style: str | None, as_json: bool, output: Path | None) -> None:
+    r"""Draw the dependency graph.
+
+    Arrows lead from a service to those that wait for it: until it is ready, has completed (a job), or has merely
+    started (dashed). The SVG needs nothing else to be shown. No engine is needed.
+
+    \b
+    Example:
+      envspin graph topologies/shop -o shop.svg
+    """
+    from envspin.cli.graphs import render_graph  # noqa: PLC0415 - networkx is slow to import
+
+    text = render_graph(request.plan(), _choose_format(style, output, as_json=as_json))
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="choose another --output") from error
+
+
+def _choose_format(style: str | None, output: Path | None, *, as_json: bool) -> str:
+    if as_json:
+        return "json"
+    if style is None and output is not None:
+        ending = output.suffix.removeprefix(".")
+        style = {"gv": "dot", "mmd": "mermaid"}.get(ending, ending)
+    return style if style in FORMATS else "mermaid"

@@ -1,0 +1,190 @@
+"""Arguments and options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from envspin.cli.completing import complete_environments, complete_pins, complete_topology_services
+from envspin.cli.context import TopologyRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Function = TypeVar("Function", bound=Callable[..., object])
+
+PROGRESS_STYLES = ("auto", "tty", "plain", "json", "quiet")
+
+
+def read_duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """Return seconds from Compose's notation (``90s``, ``1m30s``, ``8h``) or from a plain number."""
+    from envspin.topology.values import to_duration, to_number  # noqa: PLC0415 - its package imports yaml
+
+    if value is None:
+        return None
+    try:
+        with suppress(ValueError):
+            return _require_positive(to_number(value))
+        return _require_positive(to_duration(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}") from None
+
+
+def _require_positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise click.BadParameter("it must be more than 0")
+    return seconds
+
+
+def read_pins(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Return images by service from ``SERVICE=IMAGE`` words; fail where a part is missing or two disagree."""
+    pins: dict[str, str] = {}
+    for value in values:
+        service, _, image = (part.strip() for part in value.partition("="))
+        if not service or not image:
+            raise click.BadParameter(f"{value!r} is not SERVICE=IMAGE, as in db=postgres:16.4")
+        if pins.setdefault(service, image) != image:
+            raise click.BadParameter(f"two images are named for {service!r}")
+    return pins
+
+
+class TailCommand(click.Command):
+    """A command that ends in ``-- CMD ...``: what follows the first ``--`` becomes the parameter ``tail``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before ``--`` as usual; fail where nothing follows it."""
+        cut = args.index("--") if "--" in args else len(args)
+        tail = tuple(args[cut + 1 :])
+        rest = super().parse_args(ctx, args[:cut])
+        if not tail and not ctx.resilient_parsing:
+            ctx.fail(f"say what to run, after two dashes: `{ctx.command_path} ... -- CMD`")
+        ctx.params["tail"] = tail
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show the tail in the usage line."""
+        return [*super().collect_usage_pieces(ctx), "-- CMD [ARG]..."]
+
+
+def duration_option(name: str, text: str) -> Callable[[Function], Function]:
+    """Make an option that takes a duration and gives seconds."""
+    return click.option(name, metavar="DURATION", callback=read_duration, help=text)
+
+
+def json_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def progress_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--progress``, which all renderers of progress and errors look at."""
+
+    def note(context: click.Context, _parameter: click.Parameter, value: str) -> str:
+        context.meta["envspin.progress"] = value
+        return value
+
+    option = click.option(
+        "--progress",
+        type=click.Choice(PROGRESS_STYLES),
+        default="auto",
+        show_default=True,
+        callback=note,
+        help="How to show progress on stderr.",
+    )
+    return option(function)
+
+
+def topology_options(*, selects: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add FILE and the options that say what to make of it; the function gets one ``TopologyRequest`` for them.
+
+    ``selects`` adds ``--only`` and ``--stub``.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def wrapper(
+            *,
+            file: Path | None,
+            files: tuple[Path, ...],
+            pins: Mapping[str, str],
+            profiles: tuple[str, ...],
+            env_files: tuple[Path, ...],
+            allow_unsafe: bool,
+            only: tuple[str, ...] = (),
+            stub: tuple[str, ...] = (),
+            **others: object,
+        ) -> None:
+            request = TopologyRequest(
+                paths=_choose_paths(file, files),
+                profiles=profiles,
+                env_files=env_files,
+                pins=pins,
+                only=only,
+                stub=stub,
+                allow_unsafe=allow_unsafe,
+            )
+            function(request, **others)
+
+        return _add_parameters(wrapper, selects=selects)
+
+    return decorate
+
+
+def _add_parameters(function: Callable[..., None], *, selects: bool) -> Callable[..., None]:
+    path = click.Path(path_type=Path)
+    selecting = [
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="SERVICE",
+            shell_complete=complete_topology_services,
+            help="Take only this service and what it needs (repeatable).",
+        ),
+        click.option(
+            "--stub",
+            multiple=True,
+            metavar="SERVICE",
+            shell_complete=complete_topology_services,
+            help="Put the service's declared stub in its place (repeatable).",
+        ),
+    ]
+    decorators = [
+        click.argument("file", type=path, required=False),
+        click.option(
+            "-f", "--file", "files", type=path, multiple=True, help="Merge this Compose file, too (repeatable)."
+        ),
+        click.option(
+            "--set",
+            "pins",
+            multiple=True,
+            callback=read_pins,
+            metavar="SERVICE=IMAGE",
+            shell_complete=complete_pins,
+            help="Run a service with this image (repeatable).",
+        ),
+        *(selecting if selects else []),
+        click.option("--profile", "profiles", multiple=True, help="Activate a Compose profile (repeatable)."),
+        click.option(
+            "--env-file", "env_files", type=path, multiple=True, help="Read variables from here, not from .env."
+        ),
+        click.option("--allow-unsafe", is_flag=True, help="Let the topology reach out of its containers."),
+    ]
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def _choose_paths(file: Path | None, files: Sequence[Path]) -> tuple[Path, ...]:
+    """Return FILE and then every ``-f``; the current folder where neither is given."""
+    chosen = ([file] if file else []) + list(files)
+    return tuple(chosen) or (Path(),)
+
+
+def environment_argument(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the optional argument ENV."""
+    argument = click.argument("env", required=False, shell_complete=complete_environments)
+    return argument(function)

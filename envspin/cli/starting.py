@@ -1,0 +1,130 @@
+"""What ``up`` and ``run`` share: their options, and bringing an environment up for them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from envspin.cli.options import duration_option
+from envspin.cli.variables import check_writable, write_dotenv
+from envspin.errors import EnvspinError, UsageError
+from envspin.events import Listener, RunStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from envspin.cli.context import TopologyRequest
+    from envspin.cli.progress import Progress
+    from envspin.engine.base import Engine
+    from envspin.events import Event
+    from envspin.plan.planning import Plan
+    from envspin.run.environment import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How to start, beyond what the topology says; times in seconds."""
+
+    name: str | None = None
+    timeout: float | None = None
+    ttl: float | None = None
+    pull: Literal["missing", "always", "never"] = "missing"
+    keep_on_failure: bool = False
+    env_out: Path | None = None
+
+
+def start_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of ``up`` and ``run``; the function gets them as one ``StartOptions`` called ``start``."""
+
+    @functools.wraps(function)
+    def wrapper(*arguments: object, **others: Any) -> None:  # noqa: ANN401 - passed on as they are
+        names = StartOptions.__dataclass_fields__
+        start = StartOptions(**{name: others.pop(name) for name in names})
+        function(*arguments, start=start, **others)
+
+    decorators = [
+        click.option("--name", metavar="NAME", help="Name the environment; <topology>-<8 hex digits> by default."),
+        duration_option("--timeout", "Give up if not everything is ready by then."),
+        duration_option("--ttl", "How long it may live where no process owns it any more.  [default: 8h]"),
+        click.option(
+            "--pull",
+            type=click.Choice(("missing", "always", "never")),
+            default="missing",
+            show_default=True,
+            help="When to fetch images.",
+        ),
+        click.option("--keep-on-failure", is_flag=True, help="Leave everything in place for a look if a start fails."),
+        click.option(
+            "--env-out",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write the variables that lead to the environment here, as dotenv.",
+        ),
+    ]
+    decorated: Callable[..., None] = wrapper
+    for decorator in reversed(decorators):
+        decorated = decorator(decorated)
+    return decorated
+
+
+def bring_up(
+    plan: Plan, request: TopologyRequest, start: StartOptions, engine: Engine, progress: Progress
+) -> Environment:
+    """Bring the environment up and write its variables where that was asked for."""
+    from envspin.run.environment import Environment  # noqa: PLC0415 - not needed for a help
+
+    listener = _NameKeeper(progress)
+    try:
+        environment = Environment.up(
+            plan.topology,
+            name=start.name,
+            only=request.only,
+            stub=request.stub,
+            set=request.pins,
+            timeout=start.timeout,
+            ttl=start.ttl,
+            pull=start.pull,
+            keep_on_failure=start.keep_on_failure,
+            engine=engine,
+            listener=listener,
+        )
+    except EnvspinError as error:
+        if start.keep_on_failure and listener.env:
+            error.hint = _explain_kept(error.hint, listener.env)
+        raise
+    if start.env_out is not None:
+        try:
+            write_dotenv(start.env_out, environment.variables())
+        except UsageError:
+            environment.close()
+            raise
+    return environment
+
+
+def check_start(request: TopologyRequest, start: StartOptions) -> Plan:
+    """Find what is wrong with a call before the engine is asked for anything; return the plan."""
+    plan = request.plan()
+    if start.env_out is not None:
+        check_writable(start.env_out)
+    return plan
+
+
+class _NameKeeper(Listener):
+    """Passes events on and remembers the environment's name for the case that the start fails."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.env: str | None = None
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self.env = event.env
+        self._progress.handle(event)
+
+
+def _explain_kept(hint: str | None, env: str) -> str:
+    kept = f"kept as it is: see `envspin ps {env}` and `envspin logs {env}`; `envspin down {env}` removes it"
+    return f"{hint}\n  {kept}" if hint else kept

@@ -1,0 +1,104 @@
+"""What only the whole file can tell: undefined names, cycles, dependencies that no profile starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from envspin.topology.draft import Draft
+    from envspin.topology.reader import Reader
+
+DEFAULT_NETWORK = "default"
+ALL_PROFILES = "*"
+MAX_CYCLES = 10
+
+
+def check_references(
+    reader: Reader,
+    drafts: Mapping[str, Draft],
+    networks: Iterable[str],
+    volumes: Iterable[str],
+    sources: Iterable[str],
+) -> None:
+    """Report names of networks, volumes, configs, secrets and services that nothing defines."""
+    known: dict[str, dict[str, None]] = {
+        "network": dict.fromkeys((DEFAULT_NETWORK, *networks)),
+        "volume": dict.fromkeys(volumes),
+        "config": {},
+        "secret": {},
+    }
+    for source in sources:
+        kind, _, name = source.partition(":")
+        known[kind][name] = None
+    for draft in _with_stubs(drafts.values()):
+        for kind, name, at in draft.references:
+            if name not in known[kind]:
+                reader.undefined(kind, name, at, known[kind])
+        for name, (_, at) in draft.depends_on.items():
+            if name == draft.name:
+                reader.error("self-dependency", f"the service `{name}` depends on itself", at)
+            elif name not in drafts:
+                reader.undefined("service", name, at, drafts)
+
+
+def _with_stubs(drafts: Iterable[Draft]) -> Iterator[Draft]:
+    for draft in drafts:
+        yield draft
+        if draft.stub:
+            yield draft.stub
+
+
+def check_cycles(reader: Reader, drafts: Mapping[str, Draft]) -> None:
+    """Report circles of services that wait for each other: the first ten."""
+    state: dict[str, int] = {}
+    cycles = 0
+    for root in drafts:
+        if root in state:
+            continue
+        trail = [root]
+        state[root] = 1
+        pending = [iter(drafts[root].depends_on)]
+        while pending:
+            name = next(pending[-1], None)
+            if name is None:
+                state[trail.pop()] = 2
+                pending.pop()
+            elif name == trail[-1] or name not in drafts:
+                continue
+            elif name not in state:
+                state[name] = 1
+                trail.append(name)
+                pending.append(iter(drafts[name].depends_on))
+            elif state[name] == 1 and cycles < MAX_CYCLES:
+                cycles += 1
+                _report_cycle(reader, drafts, trail[trail.index(name) :])
+
+
+def _report_cycle(reader: Reader, drafts: Mapping[str, Draft], members: Sequence[str]) -> None:
+    shown = " -> ".join((*members, members[0]))
+    _, at = drafts[members[-1]].depends_on[members[0]]
+    message = f"the services depend on each other in a circle: {shown}"
+    reader.error("dependency-cycle", message, at, "remove one of these dependencies")
+
+
+def check_profiles(reader: Reader, drafts: Mapping[str, Draft], profiles: Sequence[str]) -> frozenset[str]:
+    """Return the services that ``profiles`` leave; one that needs an inactive service is an error."""
+    chosen = set(profiles)
+    active = frozenset(name for name, draft in drafts.items() if _is_active(draft, chosen))
+    for name in drafts:
+        if name not in active:
+            continue
+        for target, (dependency, at) in drafts[name].depends_on.items():
+            if target in active or target not in drafts or not dependency.required:
+                continue
+            wanted = " or ".join(f"--profile {profile}" for profile in drafts[target].fields["profiles"])
+            message = f"`{name}` depends on `{target}`, which is in no active profile"
+            reader.error("inactive-dependency", message, at, f"pass {wanted}, or say `required: false`")
+    return active
+
+
+def _is_active(draft: Draft, chosen: set[str]) -> bool:
+    profiles = draft.fields.get("profiles", ())
+    return not profiles or ALL_PROFILES in chosen or not chosen.isdisjoint(profiles)

@@ -1,0 +1,282 @@
+"""Reading files and what they draw in: variables, `extends`, `include`, overlays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envspin.topology.dotenv import parse_dotenv
+from envspin.topology.files import display_name, read_text
+from envspin.topology.interpolation import InterpolationError, interpolate
+from envspin.topology.merge import Merger, content, strip_tags
+from envspin.topology.nodes import Document, Entry, Mapping, Place, Scalar, Sequence, is_null
+from envspin.topology.reader import OWN_EXTENSION, Reader
+from envspin.topology.source import Parsed, parse_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as Mapping_
+    from collections.abc import Sequence as Sequence_
+
+    from envspin.topology.nodes import Node
+    from envspin.topology.report import Report
+
+MAX_FILES = 200
+MAX_EXTENDS = 50
+MAX_SUBSTITUTED = 16 * 1024 * 1024
+_SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
+_ENV_FILE = ".env"
+
+
+class Loader:
+    """Reads the files of one topology; ``files`` holds them in the order of reading."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.files: list[Path] = []
+        self.merger = Merger(report)
+        self._extended: dict[Path, Mapping | None] = {}
+        self._circles: set[tuple[str, str]] = set()
+        self._reader = Reader(report, directory=Path())
+
+    def read(self, path: Path, directory: Path, variables: Mapping_[str, str], at: Place | None = None) -> Parsed:
+        """Parse a file whose relative paths start at ``directory``; variables are not put in yet."""
+        if len(self.files) >= MAX_FILES:
+            self.report.error("too-many-files", f"more than {MAX_FILES} files are drawn in", at)
+            return Parsed()
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as the user wrote them
+        if absolute not in self.files:
+            self.files.append(absolute)
+        text = read_text(path, at, self.report)
+        if text is None:
+            return Parsed()
+        document = Document(display_name(path), text, directory, variables)
+        parsed = parse_yaml(document, self.report)
+        self._check_roots(parsed, document)
+        return parsed
+
+    def _check_roots(self, parsed: Parsed, document: Document) -> None:
+        """Report an empty file, and one whose top level is not a mapping."""
+        filled = [root for root in parsed.roots if not is_null(root)]
+        if not filled and not self.report.failed:
+            place = Place(document, 1, 1)
+            self.report.error("file-empty", "the file is empty", place, "a topology needs at least `services:`")
+        for root in filled:
+            if not isinstance(root, Mapping):
+                self.report.error("file-empty", "a Compose file must be a mapping with `services:`", root)
+
+    def find_name(self, parsed: Parsed) -> Scalar | None:
+        """Return the file's `name:` with variables put in; faults are left to be reported with all others."""
+        for root in reversed(parsed.roots):
+            name = root.get("name") if isinstance(root, Mapping) else None
+            if not isinstance(name, Scalar) or is_null(name):
+                continue
+            try:
+                text = interpolate(name.text, name.document.variables.get)
+            except InterpolationError:
+                return None
+            raw = name.text if "$" in name.text else None
+            return Scalar(name.document, name.line, name.column, text, name.plain, raw=raw)
+        return None
+
+    def merge_documents(self, documents: Sequence_[Parsed], trail: tuple[Path, ...] = ()) -> Mapping | None:
+        """Put variables in, resolve `extends` and `include`, and lay later files over earlier ones."""
+        merged: Mapping | None = None
+        for parsed in documents:
+            self._substitute(parsed)
+            for root in parsed.roots:
+                if isinstance(root, Mapping):
+                    layer = self._include(self._extend_services(root), trail)
+                    merged = layer if merged is None else self.merger.merge_files(merged, layer)
+        if merged is not None and any(parsed.tagged for parsed in documents):
+            stripped = strip_tags(merged)
+            return stripped if isinstance(stripped, Mapping) else None
+        return merged
+
+    def _substitute(self, parsed: Parsed) -> None:
+        """Replace the variables of all values of a file, in place; each unset one is warned of once."""
+        unset: set[str] = set()
+        size = 0
+        for scalar in parsed.templates:
+            if scalar.raw is not None:
+                continue
+            if size > MAX_SUBSTITUTED:
+                message = f"variables add more than {MAX_SUBSTITUTED >> 20} MiB to the file"
+                self.report.error("interpolation-size", message, scalar)
+                return
+
+            def warn(name: str, scalar: Scalar = scalar) -> None:
+                if name not in unset:
+                    unset.add(name)
+                    place = scalar.place_at(max(scalar.text.find("$"), 0))
+                    message = f"the variable `{name}` is not set and counts as empty"
+                    self.report.warn("interpolation-unset", message, place)
+
+            try:
+                text = interpolate(scalar.text, scalar.document.variables.get, warn)
+            except InterpolationError as error:
+                self.report.error(error.code, error.message, scalar.place_at(error.offset), error.hint)
+                self.report.settle(scalar)
+                text = ""
+            scalar.raw, scalar.text = scalar.text, text
+            size += len(text)
+
+    def _extend_services(self, root: Mapping) -> Mapping:
+        """Return a file in which every `extends` is resolved."""
+        entry = root.entries.get("services")
+        if entry is None or not isinstance(entry.value, Mapping):
+            return root
+        services = entry.value
+        if not any(
+            isinstance(each.value, Mapping) and "extends" in each.value.entries for each in services.entries.values()
+        ):
+            return root
+        done: dict[str, Entry] = {}
+        for name, (key, node) in services.entries.items():
+            resolved = self._extend(root, name, node, ()) if isinstance(node, Mapping) else node
+            done[name] = Entry(key, resolved)
+        return root.replaced({**root.entries, "services": Entry(entry.key, services.replaced(done))})
+
+    def _extend(self, root: Mapping, name: str, service: Mapping, trail: tuple[tuple[str, str], ...]) -> Mapping:
+        """Return ``service`` laid over what it extends."""
+        entry = service.entries.get("extends")
+        if entry is None or is_null(entry.value):
+            return service
+        here = (root.document.name, name)
+        own = service.replaced({key: value for key, value in service.entries.items() if key != "extends"})
+        if here in trail:
+            names = " -> ".join([each for _, each in trail[trail.index(here) :]] + [name])
+            if self._circles.isdisjoint(trail):
+                self.report.error("extends-cycle", f"services extend each other in a circle: {names}", entry.key)
+            self._circles.update(trail)
+            self.report.settle(own)
+            return own
+        if len(trail) >= MAX_EXTENDS:
+            self.report.error("extends-depth", f"more than {MAX_EXTENDS} services extend each other", entry.key)
+            return own
+        found = self._find_extended(root, service, entry)
+        if found is None:
+            self.report.settle(own)
+            return own
+        base_root, base_name, base = found
+        return self.merger.merge_services(self._extend(base_root, base_name, base, (*trail, here)), own)
+
+    def _find_extended(self, root: Mapping, service: Mapping, entry: Entry) -> tuple[Mapping, str, Mapping] | None:
+        """Return the file, name and node of the service that ``entry`` (an `extends`) names."""
+        name_node: Node | None = entry.value
+        source: Mapping | None = root
+        if isinstance(entry.value, Mapping):
+            name_node = entry.value.get("service")
+            for key, (_, value) in self._reader.keys(entry.value, "extends", ("service", "file")):
+                if key == "file":
+                    path = self._reader.path(value, "extends.file")
+                    source = self._read_extended(path, value, service) if path else None
+            if name_node is None:
+                self.report.error("missing-key", "`extends` has no `service`", entry.value)
+                return None
+        name = self._reader.name(name_node, "extends") if name_node is not None else None
+        if name is None or source is None or name_node is None:
+            return None
+        services = source.get("services")
+        known = services.entries if isinstance(services, Mapping) else {}
+        base = known.get(name)
+        if base is None or not isinstance(base.value, Mapping):
+            self._reader.undefined("service", name, name_node, known)
+            return None
+        return source, name, base.value
+
+    def _read_extended(self, path: Path, at: Node, service: Mapping) -> Mapping | None:
+        """Return the root of a file that a service extends; it is read once."""
+        if path not in self._extended:
+            parsed = self.read(path, path.parent, service.document.variables, at)
+            self._substitute(parsed)
+            roots = [root for root in parsed.roots if isinstance(root, Mapping)]
+            self._extended[path] = roots[0] if roots else None
+        return self._extended[path]
+
+    def _include(self, root: Mapping, trail: tuple[Path, ...]) -> Mapping:
+        """Return ``root`` with what its `include` draws in."""
+        entry = root.entries.get("include")
+        if entry is None or is_null(entry.value):
+            return root
+        sequence = self._reader.sequence(entry.value, "include")
+        kept = root.replaced({key: value for key, value in root.entries.items() if key != "include"})
+        for item in sequence.items if sequence else ():
+            included = self._load_included(item, trail)
+            if included is not None:
+                kept = self._import(kept, included)
+        return kept
+
+    def _load_included(self, item: Node, trail: tuple[Path, ...]) -> Mapping | None:
+        """Load the files of one `include` entry as a project of its own."""
+        paths: list[Path] = []
+        directory: Path | None = None
+        env_files: list[tuple[Path, Node]] = []
+        if isinstance(item, Scalar):
+            paths = self._paths(item, "include")
+        else:
+            for key, (_, value) in self._reader.keys(item, "include", ("path", "project_directory", "env_file")):
+                if key == "path":
+                    paths = self._paths(value, "include.path")
+                elif key == "env_file":
+                    env_files = [(path, value) for path in self._paths(value, "include.env_file")]
+                else:
+                    directory = self._reader.path(value, "include.project_directory")
+            if not paths and isinstance(item, Mapping) and is_null(item.get("path")):
+                self.report.error("missing-key", "an entry of `include` has no `path`", item)
+        if not paths:
+            return None
+        again = next((path for path in paths if path in trail), None)
+        if again is not None:
+            self.report.error("include-cycle", f"`{display_name(again)}` includes itself in a circle", item)
+            return None
+        folder = directory or paths[0].parent
+        variables = self._included_variables(item, folder, env_files)
+        documents = [self.read(path, folder, variables, item) for path in paths]
+        return self.merge_documents(documents, (*trail, *paths))
+
+    def _paths(self, node: Node, what: str) -> list[Path]:
+        items = node.items if isinstance(node, Sequence) else [node]
+        found = (self._reader.path(item, what) for item in items)
+        return [path for path in found if path is not None]
+
+    def _included_variables(self, item: Node, folder: Path, env_files: list[tuple[Path, Node]]) -> Mapping_[str, str]:
+        """Return the including file's variables over those of the included project's own files."""
+        outer = item.document.variables
+        default = folder / _ENV_FILE
+        if not env_files and default.is_file():
+            env_files = [(default, item)]
+        values: dict[str, str] = {}
+        for path, at in env_files:
+            text = read_text(path, at, self.report)
+            if text is not None:
+                document = Document(display_name(path), text, path.parent, confidential=True)
+                values |= parse_dotenv(document, {**values, **outer}.get, self.report)
+        return {**values, **outer}
+
+    def _import(self, root: Mapping, included: Mapping) -> Mapping:
+        """Add an included project's sections; what exists already must say the same."""
+        entries = dict(root.entries)
+        for section in _SECTIONS:
+            theirs = included.entries.get(section)
+            if theirs is None or not isinstance(theirs.value, Mapping):
+                continue
+            ours = entries.get(section)
+            if ours is None or not isinstance(ours.value, Mapping):
+                entries[section] = theirs
+                continue
+            entries[section] = Entry(ours.key, self._import_section(section, ours.value, theirs.value))
+        extension = included.entries.get(OWN_EXTENSION)
+        if extension is not None:
+            own = entries.get(OWN_EXTENSION)
+            merged = self.merger.merge(extension.value, own.value, (OWN_EXTENSION,)) if own else extension.value
+            entries[OWN_EXTENSION] = Entry(extension.key, merged)
+        return root.replaced(entries)
+
+    def _import_section(self, section: str, ours: Mapping, theirs: Mapping) -> Mapping:
+        for name, entry in theirs.entries.items():
+            mine = ours.entries.get(name)
+            if mine is not None and content(mine.value) != content(entry.value):
+                message = f"`{section}.{name}` is also defined, differently, in {entry.key.mark}, which is included"
+                self.report.error("include-conflict", message, mine.key)
+        return ours.replaced({**theirs.entries, **ours.entries})

@@ -1,0 +1,54 @@
+"""Compose keys that envspin knows and does not honour: what happens instead, or why they are errors."""
+
+from __future__ import annotations
+
+REPLACED_SERVICE_KEYS: dict[str, str] = {
+    "container_name": "is replaced: containers are named after their environment, so that many can run at once",
+    "restart": "has no effect: a service that stops during a test is a finding",
+    "logging": "has no effect: envspin reads the logs itself",
+    "pull_policy": "has no effect: `--pull` decides when images are pulled",
+    "pull_refresh_after": "has no effect: `--pull` decides when images are pulled",
+    "attach": "has no effect: the logs of every service are kept",
+    "develop": "has no effect: envspin does not watch files",
+    "annotations": "has no effect: annotations reach no program in a container",
+    "blkio_config": "has no effect: test environments do not weigh disk access",
+    "cpu_shares": "has no effect: test environments do not weigh processors",
+    "cpu_count": "has no effect: it exists on Windows only",
+    "cpu_percent": "has no effect: it exists on Windows only",
+    "memswap_limit": "has no effect: limit the memory with `mem_limit`",
+    "mem_swappiness": "has no effect: limit the memory with `mem_limit`",
+    "oom_score_adj": "has no effect: the engine's order of killing stays",
+    "mac_address": "has no effect: each environment has addresses of its own",
+}
+"""A warning tells what happens instead."""
+
+UNSUPPORTED_SERVICE_KEYS: dict[str, str] = {
+    "cgroup": "a container gets a control group of its own",
+    "cgroup_parent": "a container gets a control group of its own",
+    "cpu_period": "use `cpus`",
+    "cpu_quota": "use `cpus`",
+    "cpu_rt_period": "real-time scheduling needs a prepared host",
+    "cpu_rt_runtime": "real-time scheduling needs a prepared host",
+    "cpuset": "the processors of a test machine are not known beforehand; use `cpus`",
+    "credential_spec": "it exists on Windows only",
+    "device_cgroup_rules": "containers get no devices of the host",
+    "devices": "containers get no devices of the host",
+    "external_links": "an environment has no neighbours outside itself",
+    "gpus": "containers get no devices of the host",
+    "isolation": "it exists on Windows only",
+    "label_file": "write the labels under `labels`",
+    "models": "envspin runs no models",
+    "oom_kill_disable": "a container without memory must fail, not hang",
+    "post_start": "write a service with `x-envspin: {job: true}` instead",
+    "pre_stop": "containers are removed without ceremony",
+    "provider": "envspin runs containers only",
+    "runtime": "the engine's default runtime is used",
+    "storage_opt": "the engine's storage is used as it is",
+    "use_api_socket": "containers get no access to the engine",
+    "userns_mode": "containers keep the engine's user namespace",
+    "uts": "containers keep a host name of their own",
+    "volumes_from": "name the volumes in both services",
+}
+"""Each is an error that gives this reason."""
+
+UNSUPPORTED_TOP_LEVEL_KEYS: dict[str, str] = {"models": "envspin runs no models"}

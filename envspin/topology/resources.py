@@ -1,0 +1,135 @@
+"""Limits of a service: `deploy.resources`, the older keys beside it, and `ulimits`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from envspin.model import Resources, Ulimit
+from envspin.topology.nodes import Mapping, Scalar, is_null
+from envspin.topology.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from envspin.topology.draft import Draft
+    from envspin.topology.nodes import Entry, Node
+
+UNLIMITED = -1
+
+_IGNORED_DEPLOY_KEYS = (
+    "mode",
+    "labels",
+    "update_config",
+    "rollback_config",
+    "restart_policy",
+    "placement",
+    "endpoint_mode",
+)
+_DEPLOY_KEYS = ("resources", "replicas", *_IGNORED_DEPLOY_KEYS)
+
+
+def _pids(reader: Reader, node: Node, what: str) -> int | None:
+    count = reader.integer(node, what, UNLIMITED)
+    return None if count == UNLIMITED else count
+
+
+_LIMITS: dict[str, tuple[str, Callable[[Reader, Node, str], float | None]]] = {
+    "limits.memory": ("memory", Reader.size),
+    "limits.cpus": ("cpus", Reader.number),
+    "limits.pids": ("pids", _pids),
+    "reservations.memory": ("memory_reservation", Reader.size),
+}
+_OLD_KEYS: dict[str, tuple[str, Callable[[Reader, Node, str], float | None]]] = {
+    "mem_limit": ("memory", Reader.size),
+    "mem_reservation": ("memory_reservation", Reader.size),
+    "cpus": ("cpus", Reader.number),
+    "pids_limit": ("pids", _pids),
+}
+
+
+def read_resources(reader: Reader, draft: Draft) -> None:
+    """Read `deploy`, `mem_limit`, `mem_reservation`, `cpus` and `pids_limit`; contradictions are errors."""
+    found: dict[str, float] = {}
+    for key, (attribute, read) in _OLD_KEYS.items():
+        node = draft.node.get(key)
+        if node is not None and not is_null(node):
+            value = read(reader, node, draft.what(key))
+            if value is not None:
+                found[attribute] = value
+    deploy = draft.node.entries.get("deploy")
+    if deploy and not is_null(deploy.value):
+        _read_deploy(reader, draft, deploy.value, found)
+    if found:
+        cpus = found.get("cpus")
+        whole = {name: int(value) for name, value in found.items() if name != "cpus"}
+        draft.fields["resources"] = Resources(cpus=float(cpus) if cpus else None, **whole)
+
+
+def _read_deploy(reader: Reader, draft: Draft, node: Node, found: dict[str, float]) -> None:
+    what = draft.what("deploy")
+    for key, entry in reader.keys(node, what, _DEPLOY_KEYS):
+        if key == "replicas":
+            check_replicas(reader, draft.name, entry)
+        elif key == "resources":
+            for kind, limits in reader.keys(entry.value, f"{what}.resources", ("limits", "reservations")):
+                _read_limits(reader, limits.value, f"{what}.resources.{kind}", found)
+        else:
+            reader.warn("replaced-key", f"`deploy.{key}` of `{draft.name}` has no effect in a test", entry.key)
+
+
+def _read_limits(reader: Reader, node: Node, what: str, found: dict[str, float]) -> None:
+    kind = what.rpartition(".")[2]
+    for key, entry in reader.keys(node, what, ("cpus", "memory", "pids", "devices", "generic_resources")):
+        limit = _LIMITS.get(f"{kind}.{key}")
+        if limit is None:
+            if key in ("devices", "generic_resources"):
+                reader.error("unsupported-key", f"`{key}` is not supported: containers get no devices", entry.key)
+            else:
+                reader.warn("replaced-key", f"`{what}.{key}` has no effect: nothing is reserved", entry.key)
+            continue
+        attribute, read = limit
+        value = read(reader, entry.value, f"{what}.{key}")
+        if value is None:
+            continue
+        if found.get(attribute, value) != value:
+            message = f"`{what}.{key}` contradicts the older key of the same meaning"
+            reader.error("conflicting-keys", message, entry.key, "keep one of the two")
+        found[attribute] = value
+
+
+def check_replicas(reader: Reader, name: str, entry: Entry) -> None:
+    """Accept one replica, warn about more, refuse none."""
+    count = reader.count(entry.value, f"services.{name}.{entry.key.text}")
+    if count == 0:
+        message = f"`{entry.key.text}: 0` is not supported"
+        reader.error("unsupported-value", message, entry.value, "use `profiles` to leave a service out")
+    elif count is not None and count > 1:
+        message = f"one container of `{name}` is started instead of {count}"
+        reader.warn("replaced-scale", message, entry.value)
+
+
+def read_ulimits(reader: Reader, draft: Draft, entry: Entry) -> None:
+    """Read `ulimits`: one number, or `soft` and `hard`."""
+    what = draft.what("ulimits")
+    mapping = reader.mapping(entry.value, what)
+    found = []
+    for name, (_, value) in mapping.entries.items() if mapping else ():
+        ulimit = _read_ulimit(reader, name, value, f"{what}.{name}")
+        if ulimit:
+            found.append(ulimit)
+    draft.fields["ulimits"] = tuple(found)
+
+
+def _read_ulimit(reader: Reader, name: str, node: Node, what: str) -> Ulimit | None:
+    if isinstance(node, Scalar):
+        value = reader.integer(node, what, UNLIMITED)
+        return None if value is None else Ulimit(name, value, value)
+    bounds: dict[str, int | None] = {}
+    for key, entry in reader.keys(node, what, ("soft", "hard")):
+        bounds[key] = reader.integer(entry.value, f"{what}.{key}", UNLIMITED)
+    soft, hard = bounds.get("soft"), bounds.get("hard")
+    if soft is None or hard is None:
+        if isinstance(node, Mapping) and len(bounds) < 2:  # noqa: PLR2004 - both are needed
+            reader.error("missing-key", f"`{what}` needs both `soft` and `hard`", node)
+        return None
+    return Ulimit(name, soft, hard)
