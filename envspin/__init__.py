@@ -10,7 +10,8 @@ The names below load on first use, so that ``import envspin`` (and ``envspin --h
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # as typing has it, without the milliseconds of importing typing
 
 if TYPE_CHECKING:
     from envspin.engine.fake import FakeEngine

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.cli import context as cli_context
+from envspin.cli.own_bridge import make_bridge, name_bridge, remove_bridge
 from envspin.errors import EngineError, EngineUnreachableError, UsageError
 from envspin.run.ownership import Liveness, describe_this_process, judge
 from envspin.run.record import state_directory
@@ -44,6 +45,8 @@ class EngineRecord:
     pid: int
     address: str
     log: str
+    bridge: str | None = None
+    """The network bridge that was made for it, beside another engine."""
     notes: tuple[str, ...] = ()
 
 
@@ -81,12 +84,16 @@ class PrivateEngine:
 
     def find_record(self) -> EngineRecord | None:
         """Return the record of an engine that envspin started here and that still lives."""
+        record = self._read_record()
+        alive = record is not None and judge(record.owner, engine_is_local=True) is Liveness.ALIVE
+        return record if alive else None
+
+    def _read_record(self) -> EngineRecord | None:
         try:
             document = json.loads(self._record_path().read_text(encoding="utf-8"))
-            record = EngineRecord(**{**document, "notes": tuple(document["notes"])})
+            return EngineRecord(**{**document, "notes": tuple(document["notes"])})
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return record if judge(record.owner, engine_is_local=True) is Liveness.ALIVE else None
 
     def start(self) -> Started:
         """Start an engine unless one answers, and wait until it does.
@@ -109,20 +116,23 @@ class PrivateEngine:
 
         Raises EngineError where it does not end in time.
         """
-        record = self.find_record()
-        if record is None:
-            return None
+        record, alive = self._read_record(), self.find_record()
+        if alive is not None:
+            self._end(alive)
+        if record is not None:
+            self._record_path().unlink(missing_ok=True)
+            if record.bridge is not None:
+                remove_bridge(record.bridge)
+        return alive
+
+    def _end(self, record: EngineRecord) -> None:
         os.kill(record.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while self.find_record() is not None:
             if time.monotonic() > deadline:
-                raise EngineError(
-                    f"the engine (process {record.pid}) has not stopped after {STOP_SECONDS:g} s",
-                    hint=f"see {record.log}",
-                )
+                message = f"the engine (process {record.pid}) has not stopped after {STOP_SECONDS:g} s"
+                raise EngineError(message, hint=_suggest_log(record))
             time.sleep(PAUSE)
-        self._record_path().unlink(missing_ok=True)
-        return record
 
     def _record_path(self) -> Path:
         return self.folder / "engine.json"
@@ -133,7 +143,11 @@ class PrivateEngine:
                 f"an engine can be started at a unix socket, not at {self.address}",
                 hint="unset DOCKER_HOST, or set it to unix:///path/to/docker.sock",
             )
-        command, notes = self._choose_command(self.socket)
+        others = list(find_other_engines()) if os.geteuid() == 0 else []  # a rootless one has a network of its own
+        bridge = name_bridge(self.address) if others else None
+        command = self._choose_command(self.socket, bridge)
+        if bridge is not None:
+            make_bridge(bridge)
         environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -145,13 +159,13 @@ class PrivateEngine:
         finally:
             os.close(log)
         owner = replace(describe_this_process(), pid=pid, start=_read_start(pid))
-        record = EngineRecord(str(owner), pid, self.address, str(self.log), notes)
+        record = EngineRecord(str(owner), pid, self.address, str(self.log), bridge, _warn_of(others))
         self._record_path().write_text(json.dumps(asdict(record)), encoding="utf-8")
         return record
 
-    def _choose_command(self, socket: Path) -> tuple[list[str], tuple[str, ...]]:
+    def _choose_command(self, socket: Path, bridge: str | None) -> list[str]:
         if os.geteuid() != 0:
-            return self._choose_rootless(), ()
+            return self._choose_rootless()
         dockerd = shutil.which("dockerd")
         if dockerd is None:
             raise UsageError("there is no dockerd on this machine", hint="`envspin doctor` says how to install it")
@@ -160,20 +174,12 @@ class PrivateEngine:
             socket.parent.mkdir(parents=True, exist_ok=True)
             arguments += ["-H", f"unix://{socket}", "--data-root", f"{self.folder}/data"]
             arguments += ["--exec-root", f"{self.folder}/run", "--pidfile", f"{self.folder}/dockerd.pid"]
-        notes: tuple[str, ...] = ()
-        others = list(find_other_engines())
-        if others:
-            # A second dockerd flushes the firewall chains that the first one lives by, and claims its bridge.
-            arguments += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
-            processes = ", ".join(map(str, others))
-            note = (
-                f"another dockerd runs here (process {processes}), and its firewall rules and bridge are left alone: "
-                "containers of this one have no way out, and those rules may drop what they send to each other"
-            )
-            notes = (note,)
+        if bridge is not None:
+            # A second dockerd would flush the firewall chains that the first one lives by, and share its bridge.
+            arguments += [f"--bridge={bridge}", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
         tini = shutil.which("tini")
         # tini -s reaps what the engine's children leave behind where process 1 does not, as in many containers.
-        return ([tini, "-s", "--", *arguments] if tini else arguments), notes
+        return [tini, "-s", "--", *arguments] if tini else arguments
 
     def _choose_rootless(self) -> list[str]:
         script = shutil.which("dockerd-rootless.sh")
@@ -195,9 +201,9 @@ class PrivateEngine:
             if info is not None:
                 return info
             if self.find_record() is None:
-                raise EngineError(
-                    "the engine has ended while it started", context=self._explain(), hint=_suggest_log(record)
-                )
+                self.stop()  # its bridge is of no more use
+                message = "the engine has ended while it started"
+                raise EngineError(message, context=self._explain(), hint=_suggest_log(record))
             if time.monotonic() > deadline:
                 message = f"the engine does not answer after {START_SECONDS:g} s"
                 raise EngineError(message, context=self._explain(), hint=_suggest_log(record))
@@ -209,6 +215,17 @@ class PrivateEngine:
         except OSError:
             return []
         return ["the end of its log:", *(f"  | {line}" for line in lines[-LOG_TAIL:])]
+
+
+def _warn_of(others: list[int]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    processes = ", ".join(map(str, others))
+    note = (
+        f"another dockerd runs here (process {processes}), and its firewall rules and bridge are left alone: "
+        "containers of this one have no way out, and those rules may drop what they send to each other"
+    )
+    return (note,)
 
 
 @contextmanager

@@ -49,10 +49,18 @@ def render_times(services: Mapping[str, ServiceHandle], critical_path: Sequence[
         rows.append(("*" if name in critical else "", name, *times, _show(handle.started_at), _show(handle.ready_at)))
     headings = ("", "SERVICE", "CREATE", "START", "READY", "STARTED AT", "READY AT")
     table = render_table(headings, rows, right=frozenset(range(2, len(headings))))
-    path_seconds = sum(_sum_path(services[name]) for name in critical_path if name in services)
-    chain = " -> ".join(critical_path)
-    total = f"* critical path: {chain}, {render_duration(path_seconds)} of {render_duration(ready_seconds)} in all"
-    return f"{table}\n{total}"
+    return f"{table}\n{_render_total([services[name] for name in critical_path if name in services], ready_seconds)}"
+
+
+def _render_total(path: Sequence[ServiceHandle], ready_seconds: float) -> str:
+    """Say how much of the whole the critical path took, and how much went by before its first start."""
+    whole = f"{render_duration(ready_seconds)} in all"
+    if not path:
+        return whole
+    chain = " -> ".join(handle.name for handle in path)
+    begun = (path[0].started_at or 0.0) - path[0].seconds.get("start", 0.0)
+    before = f"{render_duration(max(0.0, begun))} before it (images, networks, containers)"
+    return f"* critical path: {chain}, {render_duration(sum(map(_sum_path, path)))}; {before}; {whole}"
 
 
 def _sum_path(handle: ServiceHandle) -> float:

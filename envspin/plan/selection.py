@@ -69,7 +69,9 @@ def suggest_name(name: str, known: Iterable[str]) -> str:
     """Return a hint with the nearest known name, else all of them."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are: {', '.join(names)}" if names else "there are none"
 
 
 def _activate_named(topology: Topology, active: Mapping[str, Service], only: Iterable[str]) -> dict[str, Service]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 from envspin.errors import UsageError
 from envspin.plan.selection import suggest_name
 from envspin.run import naming
-from envspin.run.janitor import group_by_environment
+from envspin.run.janitor import find_doomed, group_by_environment
 from envspin.run.ownership import Liveness, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from envspin.engine.base import Engine, Resource
 
@@ -49,18 +50,23 @@ def list_environments(engine: Engine) -> list[EnvironmentSummary]:
     """Return every environment that the engine holds, by name."""
     groups = group_by_environment(engine.list_resources({naming.ENV: None}))
     local = engine.info().is_local
-    return [_summarise(name, groups[name], local=local) for name in sorted(groups)]
+
+    def judge_owner(owner: str) -> Liveness:
+        return judge(owner, engine_is_local=local)
+
+    return [_summarise(name, groups[name], judge_owner) for name in sorted(groups)]
 
 
-def _summarise(name: str, resources: list[Resource], *, local: bool) -> EnvironmentSummary:
+def _summarise(name: str, resources: list[Resource], judge_owner: Callable[[str], Liveness]) -> EnvironmentSummary:
     containers = [each for each in resources if each.kind == "container"]
     leases = [naming.read_expiry(each.labels) or 0.0 for each in resources if naming.LEASE in each.labels]
-    owner = judge(resources[0].labels.get(naming.OWNER, ""), engine_is_local=local)
+    is_doomed = bool(find_doomed({name: resources}, now=time.time(), judge_owner=judge_owner))
+    owner = judge_owner(resources[0].labels.get(naming.OWNER, ""))
     alive = None if leases or owner is Liveness.UNKNOWN else owner is Liveness.ALIVE
     return EnvironmentSummary(
         env=name,
         topology=resources[0].labels.get(naming.TOPOLOGY, ""),
-        state="leftover" if alive is False else _judge_state(containers),
+        state="leftover" if is_doomed else _judge_state(containers),
         owner_alive=alive,
         expires=max(leases, default=None),
         services=tuple(sorted(each.labels.get(naming.SERVICE, each.name) for each in containers)),

@@ -20,7 +20,7 @@ VARIABLE = "_ENVSPIN_COMPLETE"
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.pass_context
 def command(context: click.Context, shell: str | None) -> None:
-    r"""Print the completion script for bash, zsh or fish.
+    """Print the completion script for bash, zsh or fish.
 
     SHELL is the one you are using ($SHELL) if omitted. Commands, options, environments and services are completed.
 
@@ -29,7 +29,7 @@ def command(context: click.Context, shell: str | None) -> None:
       bash:  eval "$(envspin completion bash)"
       zsh:   eval "$(envspin completion zsh)"
       fish:  envspin completion fish | source
-    """
+    """  # noqa: D301 - click's mark, not a raw backslash
     chosen = shell or PurePath(os.environ.get("SHELL", "")).name
     if chosen not in SHELLS:
         raise click.UsageError(f"name your shell: {', '.join(SHELLS)}")

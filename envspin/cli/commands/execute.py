@@ -19,7 +19,7 @@ MOST_WORDS = 2
 def command(
     context: click.Context, words: tuple[str, ...], *, user: str | None, timeout: float | None, tail: tuple[str, ...]
 ) -> None:
-    r"""Run a command inside a service's container.
+    """Run a command inside a service's container.
 
     Of two words before the dashes, the first is the environment; a single word is a service of the only environment.
     The command's output is printed when it ends, and its exit code is passed through. It gets no input: for a shell
@@ -28,7 +28,7 @@ def command(
     \b
     Example:
       envspin exec db -- psql -U postgres -c 'select 1'
-    """
+    """  # noqa: D301 - click's mark, not a raw backslash
     from envspin.cli.selecting import take_service  # noqa: PLC0415 - not needed for a help
 
     if len(words) > MOST_WORDS:

@@ -22,7 +22,7 @@ FORMATS = ("mermaid", "dot", "json", "svg")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 def command(request: TopologyRequest, *, style: str | None, as_json: bool, output: Path | None) -> None:
-    r"""Draw the dependency graph.
+    """Draw the dependency graph.
 
     Arrows lead from a service to those that wait for it: until it is ready, has completed (a job), or has merely
     started (dashed). The SVG needs nothing else to be shown. No engine is needed.
@@ -30,7 +30,7 @@ def command(request: TopologyRequest, *, style: str | None, as_json: bool, outpu
     \b
     Example:
       envspin graph topologies/shop -o shop.svg
-    """
+    """  # noqa: D301 - click's mark, not a raw backslash
     from envspin.cli.graphs import render_graph  # noqa: PLC0415 - networkx is slow to import
 
     text = render_graph(request.plan(), _choose_format(style, output, as_json=as_json))

@@ -9,6 +9,7 @@ import click
 
 from envspin.cli import context as cli_context
 from envspin.cli.completing import complete_words
+from envspin.cli.failures import INTERRUPTED
 from envspin.cli.logs import make_printer
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ def command(words: tuple[str, ...], *, follow: bool, tail: int | None) -> None:
         chosen = [environment[name].name for name in services] or list(environment.services)
         lines = environment.follow_logs(chosen, tail=tail) if follow else _merge(engine, environment, chosen, tail)
         show = make_printer(chosen)
-        for service, line in lines:
-            show(service, line)
+        try:
+            for service, line in lines:
+                show(service, line)
+        except KeyboardInterrupt:  # the usual end of following
+            click.get_current_context().exit(INTERRUPTED)
 
 
 def _merge(

@@ -33,7 +33,7 @@ PATIENCE = 2
 def command(
     context: click.Context, request: TopologyRequest, *, start: StartOptions, progress: str, tail: tuple[str, ...]
 ) -> None:
-    r"""Start a topology, run a command against it, remove it.
+    """Start a topology, run a command against it, remove it.
 
     CMD finds every export, ENVSPIN_<SERVICE>_HOST, _PORT and _PORT_<CONTAINERPORT> of each service, and ENVSPIN_ENV
     in its environment. Its exit code is passed through (128 + N where signal N ended it); 127 where there is no such
@@ -42,7 +42,7 @@ def command(
     \b
     Example:
       envspin run topologies/shop -- pytest -q tests/integration
-    """
+    """  # noqa: D301 - click's mark, not a raw backslash
     from envspin.run.signals import terminable  # noqa: PLC0415 - not needed for a help
 
     plan = check_start(request, start)

@@ -54,13 +54,18 @@ class Board:
             self._began = self.clock()
         elif isinstance(event, ServiceChanged):
             self.rows[event.service] = Row(event.service, event.state, event.at, event.detail)
+            self.fetches.pop(event.service, None)  # a build goes by its service's name, and is over if that goes on
         elif isinstance(event, ImageProgress):
-            self.fetches[event.image] = Fetch(event.image, event.action, event.status, event.fraction)
-            if event.fraction == 1.0:
-                del self.fetches[event.image]
+            self._note_fetch(event)
         elif isinstance(event, RunReady):
             self.ready_seconds = event.seconds
             self.fetches.clear()
+
+    def _note_fetch(self, event: ImageProgress) -> None:
+        if event.fraction == 1.0:
+            self.fetches.pop(event.image, None)
+        elif event.image not in self.fetches or not is_chatter(event.status):
+            self.fetches[event.image] = Fetch(event.image, event.action, event.status, event.fraction)
 
     def elapsed(self) -> float:
         """Return the seconds since the run began."""
@@ -84,3 +89,8 @@ class Board:
         importance = {"failed": 0, "started": 1, "starting": 1, "created": 2, "waiting": 3, "skipped": 4, "ready": 5}
         dropped = sorted(rows, key=lambda row: importance[row.state])[len(rows) - surplus :]
         return [row for row in rows if not any(row is each for each in dropped)], surplus
+
+
+def is_chatter(status: str) -> bool:
+    """Tell whether a line of a build says nothing beside the step that it belongs to."""
+    return status.startswith(("--->", "Removing intermediate container", "Successfully tagged"))

@@ -8,6 +8,7 @@ import click
 
 from envspin.cli.failures import render_problem
 from envspin.cli.output import count_nouns, render_duration
+from envspin.cli.progress.board import is_chatter
 from envspin.events import (
     ImageProgress,
     Listener,
@@ -69,7 +70,7 @@ class PlainProgress(Listener):
     def _show_image(self, event: ImageProgress) -> None:
         # A pull reports many times a second: a log wants each new status once, and the end.
         status = "done" if event.fraction == 1.0 else event.status
-        if self._last_status.get(event.image) != status:
+        if self._last_status.get(event.image) != status and not is_chatter(status):
             self._last_status[event.image] = status
             self._write(f"{event.action} {event.image}: {status}")
 

@@ -15,7 +15,14 @@ from envspin.engine.docker import images, reading
 from envspin.engine.docker.client import CALL_SECONDS, ClientPool, find_address, raise_for_status, translated
 from envspin.engine.docker.config import describe_container
 from envspin.engine.docker.streams import DockerEventStream, DockerLogStream, read_exit_code, run_exec
-from envspin.errors import ConflictError, EngineError, EnvspinTimeout, ImageError, ObjectNotFoundError
+from envspin.errors import (
+    ConflictError,
+    EngineError,
+    EngineUnreachableError,
+    EnvspinTimeout,
+    ImageError,
+    ObjectNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +71,8 @@ class DockerEngine:
         """Look an image up in the engine's store."""
         try:
             with translated(f"looking for image {reference}"):
-                return reading.read_image(self._pool.get().inspect_image(reference))  # type: ignore[no-untyped-call]
+                document = self._pool.get().inspect_image(reference)  # type: ignore[no-untyped-call]
+                return reading.read_image(document, reference)
         except (ImageError, ObjectNotFoundError):
             return None
 
@@ -80,15 +88,15 @@ class DockerEngine:
         try:
             with translated(f"pulling {reference}"):
                 images.pull(
-                    self._pool.get(),
+                    self._pool.open_private(),
                     reference,
                     platform=platform,
                     on_progress=on_progress or _ignore_progress,
                     is_cancelled=is_cancelled or _never,
                 )
-        except ImageError:
+        except (ImageError, EngineUnreachableError):
             raise
-        except (ObjectNotFoundError, EngineError) as error:
+        except EngineError as error:
             hint = images.suggest_for_image(error.message)
             raise ImageError(f"cannot pull {reference}: {error.message}", hint=hint) from error
         return self._require_image(reference)
@@ -101,13 +109,18 @@ class DockerEngine:
         is_cancelled: Callable[[], bool] | None = None,
     ) -> ImageInfo:
         """Build an image."""
-        with translated(f"building {request.context}"):
-            images.build(
-                self._pool.get(),
-                request,
-                on_progress=on_progress or _ignore_progress,
-                is_cancelled=is_cancelled or _never,
-            )
+        try:
+            with translated(f"building {request.context}"):
+                images.build(
+                    self._pool.open_private(),
+                    request,
+                    on_progress=on_progress or _ignore_progress,
+                    is_cancelled=is_cancelled or _never,
+                )
+        except (ImageError, EngineUnreachableError):
+            raise
+        except EngineError as error:
+            raise ImageError(error.message, context=error.context, hint=error.hint) from error
         return self._require_image(request.tag)
 
     def hash_build(self, request: BuildRequest) -> str:
@@ -245,8 +258,9 @@ class DockerEngine:
 
     def watch(self, labels: Mapping[str, str]) -> EventStream:
         """Subscribe to events of containers with these labels."""
-        # The engine answers before it has subscribed us, so ask for the last moment's events as well.
-        since = f"{time.time() - 1:.3f}"
+        # The engine answers before it has subscribed us, so ask for all events from this moment on; earlier ones
+        # would tell of ends and starts that the caller knows already.
+        since = f"{time.time():.9f}"
         filters: dict[str, Any] = {"type": "container", "label": [f"{key}={value}" for key, value in labels.items()]}
         with translated("subscribing to the engine's events"):
             return DockerEventStream(self._pool.get().events(since=since, filters=filters, decode=True))  # type: ignore[call-overload]

@@ -35,6 +35,8 @@ CALL_SECONDS = 60
 OLDEST_API = (1, 41)
 
 _TAKEN = ("already in use", "already exists", "overlaps with", "is in use by", "port is already allocated")
+_NOT_RUNNING = ("is not running",)
+"""What an exec in a container that just ended is answered with: 500 instead of 409."""
 
 
 class ClientPool:
@@ -46,24 +48,35 @@ class ClientPool:
         self._local = threading.local()
         self._lock = threading.Lock()  # guards _clients
         self._clients: list[docker.APIClient] = []
+        self._is_closed = False
         with translated(f"connecting to {address}"):
             self.api_version = self._open("auto").api_version
         _check_version(self.api_version, address)
 
     def get(self) -> docker.APIClient:
-        """Return the calling thread's client."""
+        """Return the calling thread's client; raise EngineUnreachableError after ``close``."""
+        if self._is_closed:
+            raise EngineUnreachableError("the connection to the engine was closed")
         client = getattr(self._local, "client", None)
         return client if client is not None else self._open(self.api_version)
 
     def close(self) -> None:
         """Close the clients of all threads."""
+        self._is_closed = True
         with self._lock:
             clients, self._clients = self._clients, []
         for client in clients:
             client.close()
 
+    def open_private(self) -> docker.APIClient:
+        """Return a client that the caller owns and closes."""
+        return self._make(self.api_version)
+
+    def _make(self, version: str) -> docker.APIClient:
+        return docker.APIClient(base_url=self.address, version=version, timeout=CALL_SECONDS, tls=self._tls or False)
+
     def _open(self, version: str) -> docker.APIClient:
-        client = docker.APIClient(base_url=self.address, version=version, timeout=CALL_SECONDS, tls=self._tls or False)
+        client = self._make(version)
         self._local.client = client
         with self._lock:
             self._clients.append(client)
@@ -155,7 +168,7 @@ def _translate_api_error(error: docker_errors.APIError, doing: str) -> EngineErr
     if "no such image" in lowered:
         return ImageError(text)
     # Podman answers 500 where Docker answers 409, and Docker answers 403 to an overlapping subnet.
-    if error.status_code == requests.codes.conflict or any(phrase in lowered for phrase in _TAKEN):
+    if error.status_code == requests.codes.conflict or any(phrase in lowered for phrase in (*_TAKEN, *_NOT_RUNNING)):
         return ConflictError(text)
     if "no space left on device" in lowered:
         return EngineError(text, hint="the engine's disk is full: see `docker system df`")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import queue
 import re
 import tempfile
+import threading
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +21,18 @@ from docker.utils import parse_repository_tag
 from envspin.errors import ImageError, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import docker
+    import requests
 
     from envspin.engine.base import BuildRequest
 
 SILENT_SECONDS = 900
 """How long a build step or a layer may stay silent."""
+
+CANCEL_SECONDS = 0.05
+"""How often a silent pull or build is asked whether it was cancelled."""
 
 _FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.IGNORECASE | re.MULTILINE)
 
@@ -40,7 +48,8 @@ def pull(
     """Pull an image, telling how much of its layers' bytes has come."""
     repository, tag = parse_repository_tag(reference)
     layers: dict[str, tuple[int, int]] = {}
-    documents = client.pull(
+    open_documents = partial(
+        client.pull,
         repository,
         tag=tag or "latest",
         stream=True,
@@ -48,9 +57,7 @@ def pull(
         platform=platform,
         auth_config=_find_credentials(reference),
     )
-    for document in documents:
-        if is_cancelled():
-            raise Interrupted(f"pull of {reference} was interrupted")
+    for document in read_in_background(client, open_documents, is_cancelled, f"pull of {reference}"):
         _raise_for_error(document, f"cannot pull {reference}")
         detail = document.get("progressDetail") or {}
         if document.get("id") and detail.get("total"):
@@ -58,6 +65,58 @@ def pull(
         total = sum(size for _, size in layers.values())
         done = sum(current for current, _ in layers.values())
         on_progress(str(document.get("status", "")), done / total if total else None)
+
+
+def read_in_background(
+    client: docker.APIClient,
+    open_documents: Callable[[], Iterable[dict[str, Any]]],
+    is_cancelled: Callable[[], bool],
+    doing: str,
+) -> Iterator[dict[str, Any]]:
+    """Yield progress documents; raise Interrupted soon after a cancel, even while the engine says nothing.
+
+    A thread of its own reads, because a call that waits for its first byte cannot be woken. It owns ``client`` and
+    closes it, and with the connection the engine's work, as soon as it gets a word after the cancel.
+    """
+    inbox: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
+    abandoned = threading.Event()
+    arguments = (client, open_documents, inbox, abandoned)
+    threading.Thread(target=_feed, args=arguments, name="envspin-image", daemon=True).start()
+    try:
+        while True:
+            if is_cancelled():
+                raise Interrupted(f"{doing} was interrupted")
+            with suppress(queue.Empty):
+                word = inbox.get(timeout=CANCEL_SECONDS)
+                if word is None:
+                    return
+                if isinstance(word, Exception):
+                    raise word
+                yield word
+    finally:
+        abandoned.set()
+
+
+def _feed(
+    client: docker.APIClient,
+    open_documents: Callable[[], Iterable[dict[str, Any]]],
+    inbox: queue.SimpleQueue[dict[str, Any] | Exception | None],
+    abandoned: threading.Event,
+) -> None:
+    responses: list[requests.Response] = []
+    client.hooks["response"].append(lambda response, **_: responses.append(response))
+    try:
+        for document in open_documents():
+            if abandoned.is_set():
+                break
+            inbox.put(document)
+        inbox.put(None)
+    except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+        inbox.put(error)
+    finally:
+        for response in responses:
+            response.close()
+        client.close()
 
 
 def _find_credentials(reference: str) -> dict[str, Any] | None:
@@ -84,7 +143,8 @@ def build(
     """Build an image with the engine's builder, telling each step."""
     tail: list[str] = []
     with tempfile.TemporaryDirectory(prefix="envspin-build-") as folder:
-        documents = client.build(
+        open_documents = partial(
+            client.build,
             path=str(request.context),
             dockerfile=str(_dockerfile_path(request, Path(folder))),
             tag=request.tag,
@@ -102,7 +162,8 @@ def build(
             decode=True,
             timeout=SILENT_SECONDS,
         )
-        _follow_build(documents, request, tail, on_progress, is_cancelled)
+        documents = read_in_background(client, open_documents, is_cancelled, f"build of {request.tag}")
+        _follow_build(documents, request, tail, on_progress)
 
 
 def _follow_build(
@@ -110,11 +171,8 @@ def _follow_build(
     request: BuildRequest,
     tail: list[str],
     on_progress: Callable[[str, float | None], None],
-    is_cancelled: Callable[[], bool],
 ) -> None:
     for document in documents:
-        if is_cancelled():
-            raise Interrupted(f"build of {request.tag} was interrupted")
         text = str(document.get("stream", "")).strip()
         if text:
             tail.append(text)

@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 NANO = 1_000_000_000
 
 
-def read_image(document: dict[str, Any]) -> ImageInfo:
-    """Read ``GET /images/NAME/json``."""
+def read_image(document: dict[str, Any], reference: str) -> ImageInfo:
+    """Read ``GET /images/NAME/json``, as asked for by ``reference``."""
     config = document.get("Config") or {}
-    digests = [entry.split("@", 1)[1] for entry in document.get("RepoDigests") or () if "@" in entry]
     return ImageInfo(
         id=str(document["Id"]),
         name=next(iter(document.get("RepoTags") or ()), ""),
-        digest=digests[0] if digests else None,
+        digest=_choose_digest(document.get("RepoDigests") or (), reference),
         ports=read_ports(config.get("ExposedPorts") or {}),
         volumes=tuple(config.get("Volumes") or {}),
         healthcheck=_read_healthcheck(config.get("Healthcheck")),
@@ -28,6 +27,17 @@ def read_image(document: dict[str, Any]) -> ImageInfo:
         labels=dict(config.get("Labels") or {}),
         platform=f"{document.get('Os', '')}/{document.get('Architecture', '')}",
     )
+
+
+def _choose_digest(entries: Iterable[str], reference: str) -> str | None:
+    # One image id can have come from many repositories, from each under a manifest digest of its own.
+    found = dict(entry.split("@", 1) for entry in entries if "@" in entry)
+    name, _, digest = reference.partition("@")
+    if digest in found.values():
+        return digest
+    path, slash, last = name.rpartition("/")
+    repository = f"{path}{slash}{last.partition(':')[0]}".removeprefix("docker.io/").removeprefix("library/")
+    return found.get(repository, next(iter(found.values()), None) if reference.startswith("sha256:") else None)
 
 
 def read_ports(names: Iterable[str]) -> tuple[Port, ...]:

@@ -44,6 +44,9 @@ class ClosableStream:
         self.is_closed = True
         with suppress(*_BROKEN):
             self._stream.close()
+        with suppress(*_BROKEN):
+            # The SDK shuts the socket but keeps the response's file on it open.
+            self._stream._response.close()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
 
     def chunks(self) -> Iterator[Any]:
         """Yield what the SDK yields, until the end or until closed."""

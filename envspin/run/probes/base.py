@@ -69,6 +69,10 @@ UNHURRIED = Pace(shortest=0.1, longest=0.5)
 """For the check after one that was refused."""
 
 
+RARE = Pace(shortest=0.5, longest=1.0)
+"""For a look that only backs up the engine's events, which tell of an end much sooner."""
+
+
 class Target(Protocol):
     """The container under test, as far as a probe needs it. Methods may be called from any thread."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envspin.run.probes.base import FOREVER, GENTLE, Hopeless, NotReady
+from envspin.run.probes.base import FOREVER, RARE, Hopeless, NotReady
 from envspin.run.probes.descriptions import describe
 from envspin.run.probes.ending import ENDED, describe_end
 
@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 class CompletedProber:
-    """Looks at the container's state; any other end than code 0 is final, for nothing is restarted."""
+    """Looks at the container's state; any other end than code 0 is final, for nothing is restarted.
 
-    pace: Pace = GENTLE
+    It looks rarely: the waiting is called off by the engine's event of the end. An inspect under way at that moment
+    would hold the news back, for the engine answers it only after its own clean-up (measured: 100 ms and more).
+    """
+
+    pace: Pace = RARE
 
     def __init__(self, probe: CompletedProbe, target: Target) -> None:
         self._probe = probe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -65,6 +66,13 @@ def test_every_option_has_help(name, command):
         if isinstance(parameter, click.Option) and not parameter.help and not isinstance(parameter.type, click.Choice)
     ]
     assert undocumented == []
+
+
+@pytest.mark.parametrize("name", ["completion", "env", "exec", "graph", "run"])
+def test_examples_keep_their_lines(invoke, name):
+    text = invoke(name, "--help").stdout
+    assert "\\b" not in text
+    assert re.search(rf"^  [^\n]+:\n    .*envspin {name}", text, re.MULTILINE)
 
 
 def test_help_fits_into_eighty_columns(invoke):

@@ -68,6 +68,17 @@ def test_logs_follow_until_all_have_ended(invoke, engine, up):
     assert invoke("logs", "-f", "migrate").stdout == "migrating\n"
 
 
+def test_ctrl_c_ends_following_without_a_word(invoke, engine, up, monkeypatch):
+    up("mine")
+
+    def interrupt(_service, _line):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("envspin.cli.commands.logs.make_printer", lambda _services: interrupt)
+    assert invoke("logs", "-f", code=130).output == ""
+    assert "envspin-mine-db" in engine.names()
+
+
 @pytest.mark.parametrize("word", ["mine", "mi", "shop", "./shop", "shop/compose.yaml"])
 def test_the_first_word_may_name_the_environment(invoke, engine, up, word):
     up("mine")

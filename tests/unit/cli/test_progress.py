@@ -136,6 +136,28 @@ def test_the_live_table_shows_what_each_service_waits_for():
     assert lines[4].startswith("0 of 2 ready")
 
 
+BUILD = [
+    "Step 1/2 : FROM debian",
+    "---> 02a514fd320a",
+    "Step 2/2 : RUN make",
+    "---> Running in 7bf3",
+    "Successfully tagged x",
+]
+
+
+def test_a_build_is_told_by_its_steps(capsys):
+    board, plain = Board(), PlainProgress()
+    shown = []
+    for event in [STARTED, *(ImageProgress("api", "build", status, None, 0.1) for status in BUILD)]:
+        board.take(event)
+        plain.handle(event)
+        shown += [fetch.status for fetch in board.fetches.values()]
+    assert list(dict.fromkeys(shown)) == ["Step 1/2 : FROM debian", "Step 2/2 : RUN make"]
+    assert [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()[1:]] == BUILD[0:3:2]
+    board.take(ServiceChanged("api", "created", 0.2))
+    assert board.fetches == {}
+
+
 def test_the_live_table_shrinks_to_one_line_when_all_is_ready():
     console = make_console()
     progress = LiveProgress({}, console)
