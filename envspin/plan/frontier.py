@@ -30,7 +30,9 @@ class Frontier:
     """The state of every operation of a plan; used by one thread.
 
     ``weights`` estimates each operation's seconds by id: of those that may begin, the one with the longest remaining
-    path goes first. ``limits`` caps how many of a kind run at once; kinds without a limit are free.
+    path goes first. ``limits`` caps how many of a kind run at once; kinds without a limit are free. Of a limited kind,
+    an operation also waits while a more urgent one is under way, if by the estimates it has time for that: two starts
+    at once slow each other down, and the one on the critical path should have the machine to itself.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Frontier:
     ) -> None:
         self._operations = {operation.id: operation for operation in operations}
         self._limits = dict(limits or {})
+        self._weights = dict(weights or {})
         awaited = {each.id: (*each.needs, *each.wants) for each in self._operations.values()}
         self._urgency = weigh_remaining(awaited, weights or {})
         self._missing = {id_: set(ids) for id_, ids in awaited.items()}
@@ -72,11 +75,17 @@ class Frontier:
         for kind, queue in self._open.items():
             running = self._running.setdefault(kind, set())
             while queue and len(running) < self._limits.get(kind, len(self._operations)):
+                if kind in self._limits and self._has_time(queue[0][1], running):
+                    break
                 _, id_ = heappop(queue)
-                if id_ not in self._ended:
-                    running.add(id_)
-                    taken.append(self._operations[id_])
+                running.add(id_)
+                taken.append(self._operations[id_])
         return taken
+
+    def _has_time(self, id_: str, running: Iterable[str]) -> bool:
+        """Tell whether an operation can wait for the end of one of these without becoming the critical one itself."""
+        slack = {other: self._urgency[other] - self._urgency[id_] for other in running}
+        return any(seconds > self._weights.get(other, 0.0) for other, seconds in slack.items())
 
     def complete(self, id_: str) -> None:
         """Note that an operation succeeded; what waited for it may become free."""

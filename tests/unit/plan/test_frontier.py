@@ -49,6 +49,28 @@ def test_a_limit_holds_back_and_the_longest_remaining_path_goes_first():
     assert ids(frontier.take()) == ["start:short"]
 
 
+def test_what_has_time_waits_while_a_more_urgent_one_is_under_way():
+    operations = [
+        make_operation("idle"),
+        make_operation("urgent"),
+        make_operation("close"),
+        make_operation("after", "urgent"),
+    ]
+    weights = {"start:idle": 1.0, "start:urgent": 1.0, "start:close": 3.5, "start:after": 3.0}
+    frontier = Frontier(operations, weights=weights, limits={"start": 9})
+    assert ids(frontier.take()) == ["start:urgent", "start:close"]
+    frontier.complete("start:close")
+    assert frontier.take() == []
+    frontier.complete("start:urgent")
+    assert ids(frontier.take()) == ["start:after", "start:idle"]
+
+
+def test_without_a_limit_nothing_is_held_back():
+    operations = [make_operation("idle"), make_operation("urgent")]
+    frontier = Frontier(operations, weights={"start:idle": 1.0, "start:urgent": 9.0})
+    assert ids(frontier.take()) == ["start:urgent", "start:idle"]
+
+
 def test_a_failure_skips_all_that_needs_it_and_blames_the_root():
     operations = [make_operation("a"), make_operation("b", "a"), make_operation("c", "b"), make_operation("d")]
     frontier = Frontier(operations)

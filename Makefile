@@ -1,0 +1,29 @@
+# `make demo` and `make test` work on a bare machine: both begin with scripts/setup, which brings what is missing.
+BIN := .venv/bin
+SHOP := topologies/shop
+
+.PHONY: setup demo test lint types check bench clean
+
+setup:
+	@scripts/setup
+
+demo: setup
+	@$(BIN)/envspin run $(SHOP) -- sh -c '$(BIN)/python -m pytest $(SHOP)/tests --envspin-env "$$ENVSPIN_ENV"'
+	@$(BIN)/envspin ls
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+test: lint types
+	@$(BIN)/python -m pytest
+
+bench: setup
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
