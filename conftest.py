@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,8 @@ from envspin.run import naming
 from envspin.run.ownership import describe_this_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from envspin.engine.base import Engine
 
 pytest_plugins = ["pytester"]
