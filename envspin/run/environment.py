@@ -335,8 +335,8 @@ def connect() -> Engine:
 def tear_down(engine: Engine, env: str, notifier: Notifier) -> Counter[str]:
     """Remove everything of an environment, not broken off by further signals."""
     began = time.monotonic()
-    notifier.tell(TeardownStarted(env))
     with shielded():
+        notifier.tell(TeardownStarted(env))
         removed = remove_environment(engine, env)
         notifier.tell(TeardownFinished(env, removed, time.monotonic() - began))
     return removed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 STOPPING = (signal.SIGINT, *TERMINATING)
 
+HELD_SECONDS = 10.0
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP arrived; handled wherever a Ctrl-C is."""
@@ -21,8 +24,22 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise Terminated in the main thread, so that ``finally`` clauses run."""
-    with _handling(TERMINATING, _raise_terminated):
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: by an exception in the main thread.
+
+    The first signal raises. Those that follow within ``HELD_SECONDS`` are held back, so that an impatient second one
+    does not hit the ``finally`` clauses on the way to the clean-up; after that the next one raises again, for whoever
+    hangs on the way.
+    """
+    raised_at = -HELD_SECONDS
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        nonlocal raised_at
+        if time.monotonic() - raised_at < HELD_SECONDS:
+            return
+        raised_at = time.monotonic()
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    with _handling(STOPPING, interrupt):
         yield
 
 
@@ -38,10 +55,6 @@ def shielded() -> Iterator[None]:
         yield
     if arrived:
         raise KeyboardInterrupt
-
-
-def _raise_terminated(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
 
 
 @contextmanager

@@ -27,6 +27,8 @@ from envspin.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import docker
+
     from envspin.engine.base import BuildRequest, ContainerSpec, EventStream, LogStream, NetworkSpec, VolumeSpec
 
 REMOVAL_SECONDS = 10.0
@@ -56,8 +58,8 @@ class DockerEngine:
 
     def info(self) -> EngineInfo:
         """Ask who answers."""
-        with translated("asking the engine's version"):
-            version = self._pool.get().version()
+        with self._pool.lend("asking the engine's version") as client:
+            version = client.version()
         return EngineInfo(
             version=str(version.get("Version", "")),
             api_version=self._pool.api_version,
@@ -70,8 +72,8 @@ class DockerEngine:
     def find_image(self, reference: str) -> ImageInfo | None:
         """Look an image up in the engine's store."""
         try:
-            with translated(f"looking for image {reference}"):
-                document = self._pool.get().inspect_image(reference)  # type: ignore[no-untyped-call]
+            with self._pool.lend(f"looking for image {reference}") as client:
+                document = client.inspect_image(reference)  # type: ignore[no-untyped-call]
                 return reading.read_image(document, reference)
         except (ImageError, ObjectNotFoundError):
             return None
@@ -141,8 +143,8 @@ class DockerEngine:
     def create_network(self, spec: NetworkSpec) -> str:
         """Create a bridge network."""
         ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=spec.subnet)]) if spec.subnet else None
-        with translated(f"creating network {spec.name}"):
-            created = self._pool.get().create_network(
+        with self._pool.lend(f"creating network {spec.name}") as client:
+            created = client.create_network(
                 spec.name,
                 driver="bridge",
                 options=dict(spec.driver_opts),
@@ -155,16 +157,15 @@ class DockerEngine:
 
     def create_volume(self, spec: VolumeSpec) -> str:
         """Create a volume."""
-        with translated(f"creating volume {spec.name}"):
-            self._pool.get().create_volume(
+        with self._pool.lend(f"creating volume {spec.name}") as client:
+            client.create_volume(
                 spec.name, driver=spec.driver, driver_opts=dict(spec.driver_opts) or None, labels=dict(spec.labels)
             )
         return spec.name
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create a container on all its networks."""
-        client = self._pool.get()
-        with translated(f"creating container {spec.name}"):
+        with self._pool.lend(f"creating container {spec.name}") as client:
             created = client.create_container_from_config(  # type: ignore[no-untyped-call]
                 describe_container(spec), spec.name, spec.platform
             )
@@ -174,42 +175,41 @@ class DockerEngine:
 
     def copy_into(self, container_id: str, archive: bytes, *, path: str = "/") -> None:
         """Unpack a tar archive at a directory of the container."""
-        with translated("copying files into a container"):
-            self._pool.get().put_archive(container_id, path, archive)
+        with self._pool.lend("copying files into a container") as client:
+            client.put_archive(container_id, path, archive)
 
     def start(self, container_id: str) -> None:
         """Start a container."""
-        with translated("starting a container"):
-            self._pool.get().start(container_id)
+        with self._pool.lend("starting a container") as client:
+            client.start(container_id)
 
     def stop(self, container_id: str, *, grace_seconds: float | None = None) -> None:
         """Stop a container, killing it after the grace period."""
-        client = self._pool.get()
         params = {} if grace_seconds is None else {"t": str(round(grace_seconds))}
-        url = f"{client.base_url}/v{client.api_version}/containers/{container_id}/stop"
-        with translated("stopping a container"):
+        with self._pool.lend("stopping a container") as client:
+            url = f"{client.base_url}/v{client.api_version}/containers/{container_id}/stop"
             # The SDK's own call needs a timeout in seconds and so cannot leave it to the container's StopTimeout.
             raise_for_status(client.post(url, params=params, timeout=(grace_seconds or 600) + CALL_SECONDS))
 
     def kill(self, container_id: str, signal: str = "SIGKILL") -> None:
         """Send a signal to the main process."""
-        with translated("signalling a container"):
-            self._pool.get().kill(container_id, signal)
+        with self._pool.lend("signalling a container") as client:
+            client.kill(container_id, signal)
 
     def pause(self, container_id: str) -> None:
         """Freeze all processes of a container."""
-        with translated("pausing a container"):
-            self._pool.get().pause(container_id)
+        with self._pool.lend("pausing a container") as client:
+            client.pause(container_id)
 
     def unpause(self, container_id: str) -> None:
         """Let frozen processes go on."""
-        with translated("unpausing a container"):
-            self._pool.get().unpause(container_id)
+        with self._pool.lend("unpausing a container") as client:
+            client.unpause(container_id)
 
     def inspect(self, container_id: str) -> ContainerInfo:
         """Look at one container."""
-        with translated("inspecting a container"):
-            return reading.read_container(self._pool.get().inspect_container(container_id))
+        with self._pool.lend("inspecting a container") as client:
+            return reading.read_container(client.inspect_container(container_id))
 
     def execute(
         self,
@@ -222,8 +222,7 @@ class DockerEngine:
         timeout: float | None = None,
     ) -> ExecResult:
         """Run a command inside a container."""
-        client = self._pool.get()
-        with translated(f"running {command[0]} in a container"):
+        with self._pool.lend(f"running {command[0]} in a container") as client:
             created = client.exec_create(
                 container_id, list(command), environment=dict(environment or {}), user=user or "", workdir=working_dir
             )
@@ -244,9 +243,9 @@ class DockerEngine:
         timestamps: bool = False,
     ) -> LogStream:
         """Read a container's output."""
-        with translated("reading a container's log"):
+        with self._pool.lend("reading a container's log") as client:
             return DockerLogStream(
-                self._pool.get().logs(
+                client.logs(
                     container_id,
                     stream=True,
                     follow=follow,
@@ -262,14 +261,13 @@ class DockerEngine:
         # would tell of ends and starts that the caller knows already.
         since = f"{time.time():.9f}"
         filters: dict[str, Any] = {"type": "container", "label": [f"{key}={value}" for key, value in labels.items()]}
-        with translated("subscribing to the engine's events"):
-            return DockerEventStream(self._pool.get().events(since=since, filters=filters, decode=True))  # type: ignore[call-overload]
+        with self._pool.lend("subscribing to the engine's events") as client:
+            return DockerEventStream(client.events(since=since, filters=filters, decode=True))  # type: ignore[call-overload]
 
     def list_resources(self, labels: Mapping[str, str | None]) -> list[Resource]:
         """List containers, networks and volumes that carry all labels."""
-        client = self._pool.get()
         filters = {"label": [key if value is None else f"{key}={value}" for key, value in labels.items()]}
-        with translated("listing the engine's objects"):
+        with self._pool.lend("listing the engine's objects") as client:
             found = [reading.read_listed_container(each) for each in client.containers(all=True, filters=filters)]
             found += [reading.read_listed_network(each) for each in client.networks(filters=filters)]
             volumes = client.volumes(filters=filters).get("Volumes") or []
@@ -278,7 +276,7 @@ class DockerEngine:
 
     def remove(self, resource: Resource) -> None:
         """Remove exactly this object."""
-        with suppress(ObjectNotFoundError), translated(f"removing {resource.kind} {resource.name}"):
+        with suppress(ObjectNotFoundError):
             self._remove_repeatedly(resource)
 
     @retry(
@@ -288,18 +286,16 @@ class DockerEngine:
         reraise=True,
     )
     def _remove_repeatedly(self, resource: Resource) -> None:
-        client = self._pool.get()
-        with translated(f"removing {resource.kind} {resource.name}"):
+        with self._pool.lend(f"removing {resource.kind} {resource.name}") as client:
             if resource.kind == "container":
                 client.remove_container(resource.id, v=True, force=True)
             elif resource.kind == "network":
-                self._remove_network(resource)
+                self._remove_network(client, resource)
             elif client.inspect_volume(resource.id).get("Labels") == dict(resource.labels):
                 # A volume has no id of its own: one of this name with other labels is somebody else's.
                 client.remove_volume(resource.id, force=True)
 
-    def _remove_network(self, resource: Resource) -> None:
-        client = self._pool.get()
+    def _remove_network(self, client: docker.APIClient, resource: Resource) -> None:
         try:
             with translated("removing a network"):
                 client.remove_network(resource.id)
@@ -316,8 +312,8 @@ class DockerEngine:
 
     def list_subnets(self) -> list[str]:
         """List the subnets of all networks."""
-        with translated("listing networks"):
-            networks = self._pool.get().networks()
+        with self._pool.lend("listing networks") as client:
+            networks = client.networks()
         configs = [config for network in networks for config in (network.get("IPAM") or {}).get("Config") or ()]
         return [config["Subnet"] for config in configs if config.get("Subnet")]
 

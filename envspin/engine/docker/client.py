@@ -1,4 +1,4 @@
-"""Where the engine is, a client for each thread, and the translation of every error at this edge."""
+"""Where the engine is, clients for its many callers, and the translation of every error at this edge."""
 
 from __future__ import annotations
 
@@ -40,47 +40,63 @@ _NOT_RUNNING = ("is not running",)
 
 
 class ClientPool:
-    """Hands each thread a client of its own: docker's client is not made to be shared by many threads."""
+    """Lends clients: docker's is not made to be used by many threads at once, and making one for each call is slow."""
 
     def __init__(self, address: str, tls: TLSConfig | None) -> None:
         self.address = address
         self._tls = tls
-        self._local = threading.local()
-        self._lock = threading.Lock()  # guards _clients
-        self._clients: list[docker.APIClient] = []
+        self._lock = threading.Lock()  # guards _idle and _is_closed
+        self._idle: list[docker.APIClient] = []
         self._is_closed = False
         with translated(f"connecting to {address}"):
-            self.api_version = self._open("auto").api_version
+            first = self._make("auto")
+        self.api_version: str = first.api_version
+        self._idle.append(first)
         _check_version(self.api_version, address)
 
-    def get(self) -> docker.APIClient:
-        """Return the calling thread's client; raise EngineUnreachableError after ``close``."""
-        if self._is_closed:
-            raise EngineUnreachableError("the connection to the engine was closed")
-        client = getattr(self._local, "client", None)
-        return client if client is not None else self._open(self.api_version)
+    @contextmanager
+    def lend(self, doing: str) -> Iterator[docker.APIClient]:
+        """Lend a client for one call; errors are translated, and say what was being done.
 
-    def close(self) -> None:
-        """Close the clients of all threads."""
-        self._is_closed = True
-        with self._lock:
-            clients, self._clients = self._clients, []
-        for client in clients:
-            client.close()
+        Raises EngineUnreachableError after ``close``. An answer that is still being read when the client is given
+        back keeps its own connection; the client opens another one for the next call.
+        """
+        with translated(doing):
+            client = self._take()
+            try:
+                yield client
+            finally:
+                self._give_back(client)
 
     def open_private(self) -> docker.APIClient:
         """Return a client that the caller owns and closes."""
         return self._make(self.api_version)
 
+    def close(self) -> None:
+        """Close every client; those that are lent close when they come back."""
+        with self._lock:
+            self._is_closed = True
+            clients, self._idle = self._idle, []
+        for client in clients:
+            client.close()
+
+    def _take(self) -> docker.APIClient:
+        with self._lock:
+            if self._is_closed:
+                raise EngineUnreachableError("the connection to the engine was closed")
+            if self._idle:
+                return self._idle.pop()
+        return self._make(self.api_version)
+
+    def _give_back(self, client: docker.APIClient) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(client)
+                return
+        client.close()
+
     def _make(self, version: str) -> docker.APIClient:
         return docker.APIClient(base_url=self.address, version=version, timeout=CALL_SECONDS, tls=self._tls or False)
-
-    def _open(self, version: str) -> docker.APIClient:
-        client = self._make(version)
-        self._local.client = client
-        with self._lock:
-            self._clients.append(client)
-        return client
 
 
 def _check_version(version: str, address: str) -> None:

@@ -34,6 +34,10 @@ class PublishedPort:
             raise
         self.number: int = self.socket.getsockname()[1]
 
+    def __del__(self) -> None:
+        """Give the port back where an engine is dropped with its containers still there."""
+        self.socket.close()
+
     def close_sockets(self) -> list[socket.socket]:
         """Return every socket of the port, forgetting the connections."""
         sockets = [self.socket, *self.connections]

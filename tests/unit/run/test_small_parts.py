@@ -213,6 +213,29 @@ class TestSignals:
         with pytest.raises(Terminated), terminable():
             signal.raise_signal(signal.SIGTERM)
 
+    def test_a_second_one_does_not_break_into_the_clean_up(self):
+        cleaned = []
+
+        def work() -> None:
+            with terminable():
+                try:
+                    signal.raise_signal(signal.SIGINT)
+                finally:
+                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                        signal.raise_signal(number)
+                    cleaned.append(True)
+
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert cleaned
+
+    def test_after_a_while_the_next_one_counts_again(self, monkeypatch):
+        monkeypatch.setattr("envspin.run.signals.HELD_SECONDS", 0.0)
+        with terminable():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with pytest.raises(KeyboardInterrupt):
+                    signal.raise_signal(number)
+
     def test_handlers_are_given_back(self):
         before = signal.getsignal(signal.SIGTERM)
         with terminable():
