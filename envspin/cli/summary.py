@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def render_summary(environment: Environment) -> str:
     """Return endpoints, exports and times of an environment that has just become ready."""
     parts = [render_endpoints(environment.services)]
-    if environment.exports:
-        parts.append(render_exports(environment.exports))
+    if environment.masked_exports:
+        parts.append(render_exports(environment.masked_exports))
     parts.append(render_times(environment.services, environment.critical_path, environment.ready_seconds))
     return "\n\n".join(parts)
 

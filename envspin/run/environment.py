@@ -41,13 +41,16 @@ from envspin.topology.templates import SecretField, parse_template
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from envspin.engine.base import Engine
     from envspin.model import FileSource
     from envspin.plan.planning import Plan
     from envspin.run.images import PullPolicy
     from envspin.run.runner import ServiceRun
+
+
+MASK = b"***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Environment:
         self.run_id = identity.run_id
         self.services = services
         self.exports: Mapping[str, str] = record.exports
+        self.masked_exports: Mapping[str, str] = record.masked_exports
+        """The exports with ``***`` for each secret, for what people and CI logs see."""
         self.ready_seconds = record.ready_seconds
         self._plan = plan
         self._engine = engine
@@ -182,6 +187,7 @@ class Environment:
             run_id=identity.run_id,
             ready_seconds=ready_seconds,
             exports=expand_exports(plan.topology.exports, handles, contents),
+            masked_exports=expand_exports(plan.topology.exports, handles, dict.fromkeys(contents, MASK)),
             services={name: _make_service_record(plan, run) for name, run in runs.items()},
             main_ports={name: next(iter(handle.endpoints), "") for name, handle in handles.items()},
         )
@@ -279,15 +285,21 @@ class Environment:
         self._is_left_running = True
 
     def follow_logs(
-        self, services: Sequence[str] = (), *, tail: int | None = None, follow: bool = True
+        self,
+        services: Sequence[str] = (),
+        *,
+        tail: int | None = None,
+        follow: bool = True,
+        on_end: Callable[[str], None] | None = None,
     ) -> Iterator[tuple[str, str]]:
         """Yield ``(service, line)`` of these services (all by default) as they come.
 
-        Ends when all their containers have stopped, or after :meth:`stop_following`.
+        Ends when all their containers have stopped, or after :meth:`stop_following`. ``on_end`` is told the name of
+        a service whose log has ended.
         """
         chosen = [self[name] for name in services] or list(self.services.values())
         containers = {handle.name: handle.container_id for handle in chosen}
-        self._follower = LogFollower(self._engine, containers, tail=tail, follow=follow)
+        self._follower = LogFollower(self._engine, containers, tail=tail, follow=follow, on_end=on_end)
         return iter(self._follower)
 
     def stop_following(self) -> None:

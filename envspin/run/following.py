@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from envspin.engine.base import Engine, LogStream
 
@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 class LogFollower:
     """Reads each container's log in a thread of its own; any thread may close it."""
 
-    def __init__(self, engine: Engine, containers: Mapping[str, str], *, tail: int | None, follow: bool) -> None:
-        self._lines: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+    def __init__(
+        self,
+        engine: Engine,
+        containers: Mapping[str, str],
+        *,
+        tail: int | None,
+        follow: bool,
+        on_end: Callable[[str], None] | None = None,
+    ) -> None:
+        self._on_end = on_end
+        self._is_closed = False
+        self._lines: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
         self._streams: list[LogStream] = [
             engine.logs(container_id, follow=follow, tail=tail) for container_id in containers.values()
         ]
@@ -30,11 +40,17 @@ class LogFollower:
         for thread in self._threads:
             thread.start()
         for _ in self._threads:
-            while (entry := self._lines.get()) is not None:
-                yield entry
+            while True:
+                service, line = self._lines.get()
+                if line is None:
+                    break
+                yield service, line
+            if self._on_end is not None and not self._is_closed:
+                self._on_end(service)
 
     def close(self) -> None:
         """End all streams, and with them the iteration."""
+        self._is_closed = True
         for stream in self._streams:
             stream.close()
 
@@ -43,4 +59,4 @@ class LogFollower:
             for line in stream:
                 self._lines.put((service, line))
         finally:
-            self._lines.put(None)
+            self._lines.put((service, None))

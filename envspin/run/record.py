@@ -35,6 +35,7 @@ class Record:
     run_id: str
     ready_seconds: float
     exports: dict[str, str] = field(default_factory=dict, repr=False)
+    masked_exports: dict[str, str] = field(default_factory=dict)
     services: dict[str, ServiceRecord] = field(default_factory=dict)
     main_ports: dict[str, str] = field(default_factory=dict)
     """Service -> its first port as ``5432/tcp``."""

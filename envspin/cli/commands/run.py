@@ -43,6 +43,7 @@ def command(
     Example:
       envspin run topologies/shop -- pytest -q tests/integration
     """  # noqa: D301 - click's mark, not a raw backslash
+    from envspin.cli.summary import render_summary  # noqa: PLC0415 - not needed for a help
     from envspin.run.signals import terminable  # noqa: PLC0415 - not needed for a help
 
     plan = check_start(request, start)
@@ -55,6 +56,8 @@ def command(
         show_progress(progress, plan) as shown,
         bring_up(plan, request, start, engine, shown) as environment,
     ):
+        if progress != "quiet":
+            click.echo(f"\n{render_summary(environment)}\n", err=True)
         code = run_command(tail, environment.variables())
     context.exit(code)
 

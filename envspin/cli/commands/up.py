@@ -72,6 +72,14 @@ def _announce(environment: Environment, *, as_json: bool, quiet: bool) -> None:
             click.echo(f"  {what + ':':<11}{line}", err=True)
 
 
+def _announce_end(environment: Environment, name: str) -> None:
+    """Say that a service has ended, unless it is a job that did what it should."""
+    handle = environment[name]
+    if handle.state not in {"completed", "gone"}:
+        code = handle.reload().exit_code
+        click.echo(click.style(f"{name} has ended: {handle.state}, exit code {code}", fg="red"), err=True)
+
+
 def stream(environment: Environment) -> None:
     """Print the summary, then every service's log lines until all have stopped or Ctrl-C."""
     from envspin.cli.summary import render_summary  # noqa: PLC0415 - not needed with -d
@@ -79,6 +87,6 @@ def stream(environment: Environment) -> None:
     click.echo(f"\n{render_summary(environment)}")
     click.echo(click.style("\nCtrl-C removes it all.\n", dim=True), err=True)
     show = make_printer(list(environment.services))
-    for service, line in environment.follow_logs():
+    for service, line in environment.follow_logs(on_end=lambda name: _announce_end(environment, name)):
         show(service, line)
     click.echo("all services have stopped", err=True)

@@ -293,6 +293,7 @@ def test_configs_and_secrets_are_in_place_before_the_start(monkeypatch):
         assert environment["db"].exec(["cat", "/run/secrets/password"]).output == "canary"
         assert environment["db"].exec("cat /etc/conf").output == "key=1"
         assert environment.exports == {"PASSWORD": "canary"}
+        assert environment.masked_exports == {"PASSWORD": "***"}
         labels = [value for each in engine.list_resources({naming.ENV: None}) for value in each.labels.values()]
         assert not any("canary" in value for value in labels)
 
@@ -383,6 +384,19 @@ class TestHandle:
         environment["cache"].stop(grace_seconds=0)
         with pytest.raises(NotReadyError, match="'cache'"):
             environment["cache"].wait_ready(timeout=0.05)
+
+
+def test_who_follows_the_logs_is_told_which_service_ended():
+    engine = make_engine(db=Script(lines=(Line("ready"),), exits=Exit(1, after=0.3)))
+    with Environment.up(chain({"api": (), "db": ()}, ready=(READY,)), engine=engine) as environment:
+        ended = []
+
+        def note(service) -> None:
+            ended.append(service)
+            environment.stop_following()
+
+        assert ("db", "ready") in list(environment.follow_logs(on_end=note))
+        assert ended == ["db"]
 
 
 def test_a_detached_environment_stays_and_can_be_opened_by_name():

@@ -143,7 +143,9 @@ class TestExports:
 
 
 class TestRecord:
-    made = record.Record("e", "run", 1.5, {"URL": "secret"}, {"db": record.ServiceRecord(0.1, 0.2, 0.3, 1.0, 1.3)})
+    made = record.Record(
+        "e", "run", 1.5, {"URL": "secret"}, {"URL": "***"}, {"db": record.ServiceRecord(0.1, 0.2, 0.3, 1.0, 1.3)}
+    )
 
     def test_it_is_read_back_and_readable_by_its_user_alone(self):
         record.write_record(self.made)
