@@ -2,7 +2,7 @@
 BIN := .venv/bin
 SHOP := topologies/shop
 
-.PHONY: setup demo test lint types check bench clean
+.PHONY: setup demo test lint types bench clean
 
 setup:
 	@scripts/setup
