@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.cli import context as cli_context
-from envspin.cli.own_bridge import make_bridge, name_bridge, remove_bridge
 from envspin.errors import EngineError, EngineUnreachableError, UsageError
 from envspin.run.ownership import Liveness, describe_this_process, judge
 from envspin.run.record import state_directory
@@ -45,9 +44,6 @@ class EngineRecord:
     pid: int
     address: str
     log: str
-    bridge: str | None = None
-    """The network bridge that was made for it, beside another engine."""
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,8 @@ class PrivateEngine:
 
     def _read_record(self) -> EngineRecord | None:
         try:
-            document = json.loads(self._record_path().read_text(encoding="utf-8"))
-            return EngineRecord(**{**document, "notes": tuple(document["notes"])})
-        except (OSError, ValueError, TypeError, KeyError):
+            return EngineRecord(**json.loads(self._record_path().read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             return None
 
     def start(self) -> Started:
@@ -116,14 +111,11 @@ class PrivateEngine:
 
         Raises EngineError where it does not end in time.
         """
-        record, alive = self._read_record(), self.find_record()
-        if alive is not None:
-            self._end(alive)
+        record = self.find_record()
         if record is not None:
-            self._record_path().unlink(missing_ok=True)
-            if record.bridge is not None:
-                remove_bridge(record.bridge)
-        return alive
+            self._end(record)
+        self._record_path().unlink(missing_ok=True)
+        return record
 
     def _end(self, record: EngineRecord) -> None:
         os.kill(record.pid, signal.SIGTERM)
@@ -143,11 +135,7 @@ class PrivateEngine:
                 f"an engine can be started at a unix socket, not at {self.address}",
                 hint="unset DOCKER_HOST, or set it to unix:///path/to/docker.sock",
             )
-        others = list(find_other_engines()) if os.geteuid() == 0 else []  # a rootless one has a network of its own
-        bridge = name_bridge(self.address) if others else None
-        command = self._choose_command(self.socket, bridge)
-        if bridge is not None:
-            make_bridge(bridge)
+        command = self._choose_command(self.socket)
         environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -159,13 +147,19 @@ class PrivateEngine:
         finally:
             os.close(log)
         owner = replace(describe_this_process(), pid=pid, start=_read_start(pid))
-        record = EngineRecord(str(owner), pid, self.address, str(self.log), bridge, _warn_of(others))
+        record = EngineRecord(str(owner), pid, self.address, str(self.log))
         self._record_path().write_text(json.dumps(asdict(record)), encoding="utf-8")
         return record
 
-    def _choose_command(self, socket: Path, bridge: str | None) -> list[str]:
+    def _choose_command(self, socket: Path) -> list[str]:
         if os.geteuid() != 0:
-            return self._choose_rootless()
+            return self._choose_rootless()  # it has a network of its own
+        for pid in find_other_engines():
+            # Two in one network flush each other's firewall chains and share, or delete, the bridge docker0.
+            raise UsageError(
+                f"another dockerd runs here (process {pid}), and two would destroy each other's networks",
+                hint="use that one: set DOCKER_HOST to its socket, or see `docker context ls`",
+            )
         dockerd = shutil.which("dockerd")
         if dockerd is None:
             raise UsageError("there is no dockerd on this machine", hint="`envspin doctor` says how to install it")
@@ -174,9 +168,6 @@ class PrivateEngine:
             socket.parent.mkdir(parents=True, exist_ok=True)
             arguments += ["-H", f"unix://{socket}", "--data-root", f"{self.folder}/data"]
             arguments += ["--exec-root", f"{self.folder}/run", "--pidfile", f"{self.folder}/dockerd.pid"]
-        if bridge is not None:
-            # A second dockerd would flush the firewall chains that the first one lives by, and share its bridge.
-            arguments += [f"--bridge={bridge}", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
         tini = shutil.which("tini")
         # tini -s reaps what the engine's children leave behind where process 1 does not, as in many containers.
         return [tini, "-s", "--", *arguments] if tini else arguments
@@ -201,7 +192,7 @@ class PrivateEngine:
             if info is not None:
                 return info
             if self.find_record() is None:
-                self.stop()  # its bridge is of no more use
+                self._record_path().unlink(missing_ok=True)
                 message = "the engine has ended while it started"
                 raise EngineError(message, context=self._explain(), hint=_suggest_log(record))
             if time.monotonic() > deadline:
@@ -215,17 +206,6 @@ class PrivateEngine:
         except OSError:
             return []
         return ["the end of its log:", *(f"  | {line}" for line in lines[-LOG_TAIL:])]
-
-
-def _warn_of(others: list[int]) -> tuple[str, ...]:
-    if not others:
-        return ()
-    processes = ", ".join(map(str, others))
-    note = (
-        f"another dockerd runs here (process {processes}), and its firewall rules and bridge are left alone: "
-        "containers of this one have no way out, and those rules may drop what they send to each other"
-    )
-    return (note,)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from envspin.errors import EngineError, NotReadyError, ObjectNotFoundError, UsageError
 from envspin.plan.readiness import choose_probes, known_ports, merge_healthchecks
@@ -25,11 +25,19 @@ if TYPE_CHECKING:
 DEFAULT_EXEC_SECONDS = 60.0
 
 
+class WaitStrategy(Protocol):
+    """What a wait strategy of testcontainers can do."""
+
+    def wait_until_ready(self, container: ServiceHandle) -> None:
+        """Return when the container is ready."""
+        ...
+
+
 class ServiceHandle:
     """One service of a running environment.
 
-    ``get_container_host_ip``, ``get_exposed_port`` and ``get_logs`` carry testcontainers' names, so that its wait
-    strategies and habits work on it.
+    It satisfies testcontainers' ``WaitStrategyTarget`` (``get_container_host_ip``, ``get_exposed_port``, ``get_logs``,
+    ``status`` ...), so that its wait strategies and habits work on it.
     """
 
     def __init__(
@@ -251,6 +259,14 @@ class ServiceHandle:
     def get_logs(self) -> tuple[bytes, bytes]:
         """Return standard output and error under testcontainers' name; ours are interleaved in the first."""
         return self.logs().encode(), b""
+
+    def wait_for(self, strategy: WaitStrategy) -> None:
+        """Wait with a wait strategy of testcontainers; raises what the strategy raises, TimeoutError as a rule."""
+        strategy.wait_until_ready(self)
+
+    def get_wrapped_container(self) -> ServiceHandle:
+        """Return the handle itself (part of testcontainers' wait target)."""
+        return self
 
     def reload(self) -> ContainerInfo:
         """Look at the container again (part of testcontainers' wait target)."""

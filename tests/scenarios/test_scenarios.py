@@ -6,6 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from testcontainers.core.wait_strategies import (
+    ExecWaitStrategy,
+    HttpWaitStrategy,
+    LogMessageWaitStrategy,
+    PortWaitStrategy,
+)
 
 from envspin import Environment
 from envspin.errors import ImageError, NotReadyError
@@ -194,3 +200,14 @@ def test_a_service_can_be_disturbed_and_proves_ready_again(real_engine):
         bottom.restart(grace_seconds=1)
         bottom.wait_ready()
         assert bottom.state == "ready"
+
+
+def test_wait_strategies_of_testcontainers_work_on_a_service(real_engine):
+    with up("diamond", real_engine, only=["left"]) as env:
+        left = env["left"]
+        left.wait_for(LogMessageWaitStrategy("listening on 8000").with_startup_timeout(10))
+        left.wait_for(PortWaitStrategy(8000).with_startup_timeout(10))
+        left.wait_for(HttpWaitStrategy(8000).for_status_code(200).with_startup_timeout(10))
+        left.wait_for(ExecWaitStrategy(["true"]).with_startup_timeout(10))
+        with pytest.raises(TimeoutError):
+            left.wait_for(LogMessageWaitStrategy("never said").with_startup_timeout(1))

@@ -44,8 +44,6 @@ def start(*, as_json: bool) -> None:
         return
     begun = "started" if started.is_new else "envspin started it before"
     click.echo(f"{begun}: {version}, process {started.record.pid}, log {started.record.log}")
-    for note in started.record.notes:
-        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {note}", err=True)
 
 
 @command.command("stop")
@@ -100,5 +98,4 @@ def describe(engine: PrivateEngine, info: EngineInfo | None, record: EngineRecor
         "started_by_envspin": record is not None,
         "pid": record.pid if record else None,
         "log": record.log if record else None,
-        "notes": list(record.notes) if record else [],
     }

@@ -85,49 +85,19 @@ def test_an_engine_elsewhere_keeps_its_data_to_itself(invoke, address):
     folder = PrivateEngine(f"unix://{address}").folder
     for option, value in {"--data-root": "data", "--exec-root": "run", "--pidfile": "dockerd.pid"}.items():
         assert f"{option} {folder}/{value}" in arguments
-    assert "--iptables=false" not in arguments
 
 
-@pytest.fixture
-def ip(address) -> Path:
-    """An ``ip`` that only notes what it was asked for, in the file returned."""
-    folder = address.parents[1] / "bin"
-    (folder / "ip").write_text(f'#!/bin/sh\necho "$*" >> {folder}/noted\n')
-    (folder / "ip").chmod(0o755)
-    return folder / "noted"
-
-
-def test_beside_another_engine_its_firewall_and_bridge_are_left_alone(invoke, address, monkeypatch, ip):
+def test_beside_another_engine_none_is_started(invoke, address, monkeypatch):
     monkeypatch.setattr(private_engine, "find_other_engines", lambda: iter((4711,)))
-    told = invoke("engine", "start").stderr
-    assert "process 4711" in told
-    arguments = read_log(address)
-    assert "--iptables=false --ip6tables=false" in arguments
-    assert "--bridge=envspin-" in arguments  # not `none`: that would delete the other one's docker0
-    added = next(line for line in ip.read_text().splitlines() if line.startswith("link add"))
-    bridge = added.split()[2]
-    assert len(bridge) <= 15
-    assert f"--bridge={bridge}" in arguments
-    invoke("engine", "stop")
-    assert ip.read_text().splitlines()[-1] == f"link delete {bridge} type bridge"
+    assert "another dockerd runs here (process 4711)" in invoke("engine", "start", code=2).stderr
+    assert not PrivateEngine(f"unix://{address}").log.exists()
 
 
-def test_a_bridge_that_cannot_be_made_is_told(invoke, address, monkeypatch, ip):
-    monkeypatch.setattr(private_engine, "find_other_engines", lambda: iter((4711,)))
-    (ip.parent / "ip").write_text("#!/bin/sh\necho 'Operation not permitted' >&2; exit 2\n")
-    assert "Operation not permitted" in invoke("engine", "start", code=4).stderr
-    (ip.parent / "ip").unlink()
-    monkeypatch.setenv("PATH", str(ip.parent))
-    assert "iproute2" in invoke("engine", "start", code=2).stderr
-
-
-def test_an_engine_that_ends_at_once_shows_its_log_and_leaves_no_bridge(invoke, address, monkeypatch, ip):
+def test_an_engine_that_ends_at_once_shows_its_log(invoke, address, monkeypatch):
     monkeypatch.setenv("FAKE_DOCKERD", "broken")
-    monkeypatch.setattr(private_engine, "find_other_engines", lambda: iter((4711,)))
     told = invoke("engine", "start", code=4).stderr
     assert "the engine has ended while it started" in told
     assert "failed to start daemon: no disk" in told
-    assert ip.read_text().splitlines()[-1].startswith("link delete envspin-")
 
 
 def test_a_foreign_engine_is_neither_started_nor_stopped(invoke, engine):
