@@ -362,6 +362,8 @@ def _sweep_quietly(engine: Engine) -> None:
 
 def _require_free(engine: Engine, name: str) -> None:
     if list_environment(engine, name):
+        _sweep_quietly(engine)  # it may be what a dead owner left
+    if list_environment(engine, name):
         raise UsageError(f"an environment named {name!r} exists already", hint=f"`envspin down {name}` removes it")
 
 

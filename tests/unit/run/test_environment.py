@@ -8,15 +8,20 @@ import time
 import pytest
 
 from envspin import Environment
+from envspin.engine.base import VolumeSpec
 from envspin.engine.fake import ExecReply, Exit, FakeEngine, FakeImage, Line, Script
 from envspin.errors import ConflictError, EngineError, EnvspinTimeout, ImageError, NotReadyError, UsageError
 from envspin.events import Listener, RunFailed, RunReady, ServiceChanged, TeardownFinished
 from envspin.model import Build, ExecProbe, FileGrant, FileSource, Healthcheck, LogProbe, Mount, Port, TcpProbe, Volume
 from envspin.run import naming
+from envspin.run.naming import Identity
+from envspin.run.ownership import Owner, describe_this_process
 
 from ..builders import chain, completed, make_service, make_topology, optional
 
 READY = LogProbe("ready")
+HERE = describe_this_process()
+DEAD_OWNER = Owner(HERE.host, HERE.boot, HERE.pid_space, HERE.pid, "1")  # of a process that had this id before
 PROMPT = Script(lines=(Line("ready"),))
 JOB = Script(lines=(Line("working"),), exits=Exit(0, after=0.02))
 
@@ -116,6 +121,15 @@ def test_a_name_that_is_taken_is_refused_and_the_other_left_alone():
         with pytest.raises(UsageError, match="'mine' exists already"):
             Environment.up(topology, name="mine", engine=engine)
         assert first["db"].state == "ready"
+
+
+def test_a_name_that_only_a_dead_owner_holds_is_free():
+    engine = make_engine()
+    labels = {**Identity.new("shop", name="mine").labels(), naming.OWNER: str(DEAD_OWNER)}
+    engine.create_volume(VolumeSpec("envspin-mine-data", labels))
+    with Environment.up(make_topology(make_service("db", ready=(READY,))), name="mine", engine=engine) as environment:
+        assert environment["db"].state == "ready"
+    assert left_over(engine) == []
 
 
 def test_a_crash_is_told_with_code_last_words_and_who_waited():
