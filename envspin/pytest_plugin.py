@@ -107,6 +107,7 @@ def _find_pool(config: pytest.Config) -> EnvironmentPool:
     return config.stash[POOL]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note when the test begins, so that its report can show the logs from then on."""
     item.stash[STARTED] = time.time()
@@ -120,7 +121,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         callspec = getattr(item, "callspec", None)
         parameter = callspec.params.get(FIXTURE) if callspec is not None else None
         wanted = _wanted(item.config, parameter)
-        report.sections += item.config.stash[POOL].describe_failure(wanted, since=item.stash[STARTED])
+        report.sections += item.config.stash[POOL].describe_failure(wanted, since=item.stash.get(STARTED, time.time()))
     return report
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,25 +108,29 @@ class EnvironmentPool:
         return self._running[key]
 
     def _bring_up(self, wanted: EnvironmentRequest) -> Environment:
-        reuse = self._config.getoption("envspin_env")
+        skips = self._config.getoption("envspin_missing") == "skip"
         try:
-            if reuse:
-                return Environment.open(reuse)
-            return Environment.up(
-                wanted.topology,
-                only=wanted.only,
-                stub=wanted.stub,
-                set=dict(wanted.pins),
-                profiles=wanted.profiles,
-                timeout=_read_timeout(self._config.getini("envspin_timeout")),
-                keep_on_failure=self._config.getoption("envspin_keep") != "never",
-            )
-        except EngineUnreachableError as error:
-            if self._config.getoption("envspin_missing") == "skip":
-                pytest.skip(error.message)
-            pytest.fail(str(error), pytrace=False)
+            return self._open_or_start(wanted)
         except EnvspinError as error:
-            pytest.fail(str(error), pytrace=False)
+            failure = error
+        # Out here, so that pytest does not print the error a second time as the context of the first.
+        if skips and isinstance(failure, EngineUnreachableError):
+            pytest.skip(failure.message)
+        pytest.fail(str(failure), pytrace=False)
+
+    def _open_or_start(self, wanted: EnvironmentRequest) -> Environment:
+        reuse = self._config.getoption("envspin_env")
+        if reuse:
+            return Environment.open(reuse)
+        return Environment.up(
+            wanted.topology,
+            only=wanted.only,
+            stub=wanted.stub,
+            set=dict(wanted.pins),
+            profiles=wanted.profiles,
+            timeout=_read_timeout(self._config.getini("envspin_timeout")),
+            keep_on_failure=self._config.getoption("envspin_keep") != "never",
+        )
 
     def describe_failure(self, wanted: EnvironmentRequest, *, since: float) -> list[tuple[str, str]]:
         """Note that a test failed; return report sections with each service's log from a Unix time on."""
@@ -157,15 +161,19 @@ class EnvironmentPool:
 
     def close(self) -> None:
         """Remove every environment that is left, and give the signal handlers back."""
-        for key in list(self._running):
-            self._release(key)
-        self._stack.close()
+        try:
+            for key in list(self._running):
+                with suppress(EnvspinError):  # the next start of envspin tries again
+                    self._release(key)
+        finally:
+            self._stack.close()
 
 
 def _read_timeout(text: object) -> float | None:
     from envspin.topology.values import to_duration  # noqa: PLC0415 - only where the ini file says one
 
+    words = str(text).strip()
     try:
-        return to_duration(str(text)) if text else None
+        return None if not words else float(words) if words.replace(".", "", 1).isdigit() else to_duration(words)
     except ValueError as error:
-        raise pytest.UsageError(f"envspin_timeout: {error}") from None
+        raise pytest.UsageError(f"envspin_timeout: {words!r} {error}") from None

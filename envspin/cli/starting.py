@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
 from envspin.cli.options import duration_option
 from envspin.cli.variables import check_writable, write_dotenv
-from envspin.errors import EnvspinError, UsageError
-from envspin.events import Listener, RunStarted
+from envspin.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from envspin.cli.context import TopologyRequest
     from envspin.cli.progress import Progress
     from envspin.engine.base import Engine
-    from envspin.events import Event
+    from envspin.events import Listener
     from envspin.plan.planning import Plan
     from envspin.run.environment import Environment
 
@@ -76,25 +75,19 @@ def bring_up(
     """Bring the environment up and write its variables where that was asked for."""
     from envspin.run.environment import Environment  # noqa: PLC0415 - not needed for a help
 
-    listener = _NameKeeper(progress)
-    try:
-        environment = Environment.up(
-            plan.topology,
-            name=start.name,
-            only=request.only,
-            stub=request.stub,
-            set=request.pins,
-            timeout=start.timeout,
-            ttl=start.ttl,
-            pull=start.pull,
-            keep_on_failure=start.keep_on_failure,
-            engine=engine,
-            listener=listener,
-        )
-    except EnvspinError as error:
-        if start.keep_on_failure and listener.env:
-            error.hint = _explain_kept(error.hint, listener.env)
-        raise
+    environment = Environment.up(
+        plan.topology,
+        name=start.name,
+        only=request.only,
+        stub=request.stub,
+        set=request.pins,
+        timeout=start.timeout,
+        ttl=start.ttl,
+        pull=start.pull,
+        keep_on_failure=start.keep_on_failure,
+        engine=engine,
+        listener=cast("Listener", progress),  # every Progress is one
+    )
     if start.env_out is not None:
         try:
             write_dotenv(start.env_out, environment.variables())
@@ -110,21 +103,3 @@ def check_start(request: TopologyRequest, start: StartOptions) -> Plan:
     if start.env_out is not None:
         check_writable(start.env_out)
     return plan
-
-
-class _NameKeeper(Listener):
-    """Passes events on and remembers the environment's name for the case that the start fails."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self.env: str | None = None
-
-    def handle(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self.env = event.env
-        self._progress.handle(event)
-
-
-def _explain_kept(hint: str | None, env: str) -> str:
-    kept = f"kept as it is: see `envspin ps {env}` and `envspin logs {env}`; `envspin down {env}` removes it"
-    return f"{hint}\n  {kept}" if hint else kept

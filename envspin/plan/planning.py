@@ -99,12 +99,18 @@ def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
 
 
 def _collect_images(services: Mapping[str, Service]) -> dict[str, ImageSource]:
-    """Gather each distinct image once: services with the same build or reference share it."""
+    """Gather each distinct image once: services with the same build or reference share it.
+
+    A service that only names an image which another one builds (its `image` beside `build`) runs what is built.
+    """
     users: dict[tuple[str | None, str, str | None], list[Service]] = {}
+    built = {service.image: service.build for service in services.values() if service.build and service.image}
     for service in services.values():
-        build = service.build
+        build = service.build or built.get(str(service.image))
         identity = (None, repr(build), service.platform) if build else (service.image, "", service.platform)
         users.setdefault(identity, []).append(service)
+    for group in users.values():  # who builds comes before who only names the image that is built
+        group.sort(key=lambda service: service.build is None)
     sources = {}
     for group in users.values():
         first = group[0]

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 MASK = b"***"
 
+SWEEP_SECONDS = 5.0
+"""How long a start that is ready waits for its sweep of what others left; the rest goes on beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
@@ -79,14 +82,14 @@ class Environment:
         *,
         notifier: Notifier | None = None,
         plan: Plan | None = None,
+        contents: Mapping[str, bytes] | None = None,
     ) -> None:
         self.name = identity.env
         self.topology = identity.topology
         self.run_id = identity.run_id
         self.services = services
-        self.exports: Mapping[str, str] = record.exports
-        self.masked_exports: Mapping[str, str] = record.masked_exports
-        """The exports with ``***`` for each secret, for what people and CI logs see."""
+        self._record = record
+        self._contents = contents or {}
         self.ready_seconds = record.ready_seconds
         self._plan = plan
         self._engine = engine
@@ -142,18 +145,16 @@ class Environment:
         sweeper = threading.Thread(target=_sweep_quietly, args=(engine,), name="envspin-sweep", daemon=True)
         sweeper.start()
         try:
-            return cls._start(engine, plan, identity, contents, options, notifier)
-        except BaseException as error:
-            if isinstance(error, EnvspinError):
-                notifier.tell(RunFailed(identity.env, error, notifier.elapsed()))
-            if options.keep_on_failure and isinstance(error, EnvspinError):
-                expires = time.time() + (DEFAULT_TTL if options.ttl is None else options.ttl)
-                grant_lease(engine, identity, expires=expires)
-            else:
-                tear_down(engine, identity.env, notifier)
+            environment = cls._start(engine, plan, identity, contents, options, notifier)
+            sweeper.join(SWEEP_SECONDS)  # in here, so that a Ctrl-C while it lasts still tears down
+        except EnvspinError as error:
+            notifier.tell(RunFailed(identity.env, error, notifier.elapsed()))
+            _end_failed(engine, identity, options, notifier, error)
             raise
-        finally:
-            sweeper.join()
+        except BaseException:
+            tear_down(engine, identity.env, notifier, run_id=identity.run_id)
+            raise
+        return environment
 
     @classmethod
     def _start(
@@ -191,11 +192,11 @@ class Environment:
             services={name: _make_service_record(plan, run) for name, run in runs.items()},
             main_ports={name: next(iter(handle.endpoints), "") for name, handle in handles.items()},
         )
-        write_record(record)
-        measured = {name: run.seconds for name, run in runs.items() if run.ready_at is not None}
-        timings.remember(plan, measured)
+        with suppress(OSError):  # without it only `env` and `ps` of other processes know less
+            write_record(record)
         notifier.tell(RunReady(identity.env, ready_seconds, record.exports))
-        return cls(engine, identity, handles, record, notifier=notifier, plan=plan)
+        timings.remember(plan, {name: run.seconds for name, run in runs.items() if run.ready_at is not None})
+        return cls(engine, identity, handles, record, notifier=notifier, plan=plan, contents=contents)
 
     @classmethod
     def open(cls, name: str, *, engine: Engine | None = None) -> Self:
@@ -250,6 +251,20 @@ class Environment:
         except KeyError:
             message = f"environment {self.name} has no service {service!r}"
             raise UsageError(message, hint=suggest_name(service, self.services)) from None
+
+    @property
+    def exports(self) -> Mapping[str, str]:
+        """The topology's exports, with the endpoints of now (a service that was restarted may have other ports)."""
+        return self._record.exports if self._plan is None else self._expand(self._plan, self._contents)
+
+    @property
+    def masked_exports(self) -> Mapping[str, str]:
+        """The exports with ``***`` for each secret, for what people and CI logs see."""
+        masks = dict.fromkeys(self._contents, MASK)
+        return self._record.masked_exports if self._plan is None else self._expand(self._plan, masks)
+
+    def _expand(self, plan: Plan, contents: Mapping[str, bytes]) -> dict[str, str]:
+        return expand_exports(plan.topology.exports, self.services, contents)
 
     @property
     def critical_path(self) -> list[str]:
@@ -311,7 +326,7 @@ class Environment:
         """Remove everything of the environment and return what was removed, by kind; a second call does nothing."""
         if self._removed is None:
             self.stop_following()
-            self._removed = tear_down(self._engine, self.name, self._notifier)
+            self._removed = tear_down(self._engine, self.name, self._notifier, run_id=self.run_id)
         return self._removed
 
 
@@ -344,14 +359,30 @@ def connect() -> Engine:
     return DockerEngine.connect()
 
 
-def tear_down(engine: Engine, env: str, notifier: Notifier) -> Counter[str]:
-    """Remove everything of an environment, not broken off by further signals."""
+def tear_down(engine: Engine, env: str, notifier: Notifier, *, run_id: str | None = None) -> Counter[str]:
+    """Remove everything of an environment (with ``run_id``: of that run), not broken off by further signals."""
     began = time.monotonic()
     with shielded():
         notifier.tell(TeardownStarted(env))
-        removed = remove_environment(engine, env)
+        removed = remove_environment(engine, env, run_id=run_id)
         notifier.tell(TeardownFinished(env, removed, time.monotonic() - began))
     return removed
+
+
+def _end_failed(
+    engine: Engine, identity: Identity, options: UpOptions, notifier: Notifier, error: EnvspinError
+) -> None:
+    """Remove what a failed run made, or leave it for a look; whatever fails now must not hide the diagnosis."""
+    try:
+        if options.keep_on_failure:
+            expires = time.time() + (DEFAULT_TTL if options.ttl is None else options.ttl)
+            grant_lease(engine, identity, expires=expires)
+            env = identity.env
+            error.context = (*error.context, f"left running: `envspin logs {env}`, then `envspin down {env}`")
+        else:
+            tear_down(engine, identity.env, notifier, run_id=identity.run_id)
+    except EnvspinError as failure:
+        error.context = (*error.context, f"and its removal failed: {failure.message}")
 
 
 def _sweep_quietly(engine: Engine) -> None:

@@ -133,10 +133,10 @@ def _match(known: list[EnvironmentSummary], selector: str) -> list[EnvironmentSu
 
 
 def read_topology_name(path: Path) -> str:
-    """Return the name of the topology in a folder or file; raise TopologyError where there is none."""
-    from envspin.run.environment import load  # noqa: PLC0415 - loading a topology is not needed for a name
+    """Return the name of the topology in a folder or file; raise TopologyError where there is no Compose file."""
+    from envspin.topology import read_name  # noqa: PLC0415 - loading a topology is not needed for a name
 
-    return load(path, allow_unsafe=True).name
+    return read_name(path, environ=os.environ)
 
 
 def _require(

@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from envspin.engine.base import Resource, VolumeSpec
-from envspin.errors import EngineError, ObjectNotFoundError
+from envspin.errors import EngineError
 from envspin.run import naming
 from envspin.run.ownership import Liveness, judge
 from envspin.run.record import forget_record
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from envspin.run.naming import Identity
 
 REMOVALS_AT_ONCE = 8
+
+Group = TypeVar("Group")
 
 
 def group_by_environment(resources: Iterable[Resource]) -> dict[str, list[Resource]]:
@@ -39,9 +41,9 @@ def group_by_environment(resources: Iterable[Resource]) -> dict[str, list[Resour
 
 
 def find_doomed(
-    groups: Mapping[str, list[Resource]], *, now: float, judge_owner: Callable[[str], Liveness]
-) -> dict[str, list[Resource]]:
-    """Return the environments that nobody wants any more, with everything that belongs to them.
+    groups: Mapping[Group, list[Resource]], *, now: float, judge_owner: Callable[[str], Liveness]
+) -> dict[Group, list[Resource]]:
+    """Return the groups (environments or runs) that nobody wants any more, with everything that belongs to them.
 
     Doomed is what has a dead owner and no lease that still runs, what has an owner that cannot be judged and is past
     its expiry, and what had a lease that is over. ``now`` is a Unix time.
@@ -62,24 +64,27 @@ def _is_doomed(resources: list[Resource], now: float, judge_owner: Callable[[str
     return all(expiry is not None and expiry < now for expiry in expiries)
 
 
-def remove_environment(engine: Engine, name: str, *, resources: list[Resource] | None = None) -> Counter[str]:
+def remove_environment(
+    engine: Engine, name: str, *, run_id: str | None = None, resources: list[Resource] | None = None
+) -> Counter[str]:
     """Remove everything of one environment and count it by kind; containers first, side by side.
 
-    Lists again until nothing is found, because an object that was being created when its owner ended may appear late.
-    Raises EngineError for the first object that cannot be removed, after trying all.
+    With ``run_id`` only what that run made: another environment may have taken the name since. Lists again until
+    nothing is found, because an object that was being created when its owner ended may appear late. Raises
+    EngineError for the first object that cannot be removed, after trying all.
     """
     removed: Counter[str] = Counter()
-    pending = list_environment(engine, name) if resources is None else resources
+    pending = list_environment(engine, name, run_id) if resources is None else resources
     while pending:
         removed += _remove_all(engine, pending)
-        pending = list_environment(engine, name)
-    forget_record(name)
+        pending = list_environment(engine, name, run_id)
+    forget_record(name, run_id)
     return removed
 
 
-def list_environment(engine: Engine, name: str) -> list[Resource]:
-    """List everything that carries this environment's label."""
-    return engine.list_resources({naming.ENV: name})
+def list_environment(engine: Engine, name: str, run_id: str | None = None) -> list[Resource]:
+    """List everything that carries this environment's label, and this run's where one is given."""
+    return engine.list_resources({naming.ENV: name} if run_id is None else {naming.ENV: name, naming.RUN: run_id})
 
 
 def _remove_all(engine: Engine, resources: list[Resource]) -> Counter[str]:
@@ -106,15 +111,29 @@ def _remove_all(engine: Engine, resources: list[Resource]) -> Counter[str]:
 
 
 def sweep(engine: Engine) -> dict[str, Counter[str]]:
-    """Remove every environment that nobody wants any more; return what was removed by environment."""
+    """Remove every environment that nobody wants any more; return what was removed by environment.
+
+    Judged and removed run by run, so that a name which somebody has taken again is not mistaken for its dead holder.
+    What cannot be removed is left to the next sweep, and keeps nothing else from going.
+    """
     local = engine.info().is_local
-    groups = group_by_environment(engine.list_resources({naming.ENV: None}))
-    doomed = find_doomed(groups, now=time.time(), judge_owner=lambda owner: judge(owner, engine_is_local=local))
-    removed = {}
-    for name, resources in doomed.items():
-        with suppress(ObjectNotFoundError):
-            removed[name] = remove_environment(engine, name, resources=resources)
+    runs = group_by_run(engine.list_resources({naming.ENV: None}))
+    doomed = find_doomed(runs, now=time.time(), judge_owner=lambda owner: judge(owner, engine_is_local=local))
+    removed: dict[str, Counter[str]] = {}
+    for (name, run_id), resources in doomed.items():
+        with suppress(EngineError):
+            counted = remove_environment(engine, name, run_id=run_id, resources=resources)
+            removed[name] = removed.get(name, Counter()) + counted
     return removed
+
+
+def group_by_run(resources: Iterable[Resource]) -> dict[tuple[str, str], list[Resource]]:
+    """Sort resources by environment and run."""
+    groups: dict[tuple[str, str], list[Resource]] = {}
+    for name, found in group_by_environment(resources).items():
+        for resource in found:
+            groups.setdefault((name, resource.labels.get(naming.RUN, "")), []).append(resource)
+    return groups
 
 
 def grant_lease(engine: Engine, identity: Identity, *, expires: float) -> None:

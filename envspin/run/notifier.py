@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from envspin.events import Listener
+
 if TYPE_CHECKING:
-    from envspin.events import Event, Listener
+    from envspin.events import Event
 
 
 class Notifier:
@@ -23,6 +26,13 @@ class Notifier:
         return time.monotonic() - self._began
 
     def tell(self, event: Event) -> None:
-        """Hand an event over."""
+        """Hand an event over; a listener that fails is told nothing more.
+
+        What cannot be shown (a closed terminal, a broken pipe) must stop neither a run nor its clean-up.
+        """
         with self._lock:
-            self._listener.handle(event)
+            try:
+                self._listener.handle(event)
+            except Exception:
+                logging.getLogger("envspin").warning("the listener failed and is told nothing more", exc_info=True)
+                self._listener = Listener()

@@ -14,8 +14,6 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 
 class Liveness(Enum):
     """What is known of an owner."""
@@ -67,7 +65,24 @@ def judge(text: str, *, engine_is_local: bool) -> Liveness:
         return Liveness.DEAD if engine_is_local and owner.host == here.host else Liveness.UNKNOWN
     if owner.pid_space != here.pid_space:
         return Liveness.UNKNOWN
-    return Liveness.ALIVE if _read_start(owner.pid) == owner.start else Liveness.DEAD
+    try:
+        start = _read_start(owner.pid)
+    except PermissionError:
+        return Liveness.UNKNOWN
+    if start is None and _is_hidden(owner.pid):
+        return Liveness.UNKNOWN
+    return Liveness.ALIVE if start == owner.start else Liveness.DEAD
+
+
+def _is_hidden(pid: int) -> bool:
+    """Tell whether a process lives that this user may not see: /proc can be mounted with ``hidepid``."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @cache
@@ -75,6 +90,8 @@ def _read_boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
+        import psutil  # noqa: PLC0415 - 15 ms that Linux does without
+
         return str(round(psutil.boot_time()))
 
 
@@ -99,6 +116,8 @@ def _read_start(pid: int) -> str | None:
 
 
 def _ask_psutil(pid: int) -> str | None:
+    import psutil  # noqa: PLC0415 - 15 ms that Linux does without
+
     try:
         return str(round(psutil.Process(pid).create_time()))
     except psutil.Error:

@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import platformdirs
-
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
@@ -44,7 +42,11 @@ class Record:
 def state_directory() -> Path:
     """Return the folder of envspin's own small files; ``ENVSPIN_STATE_DIR`` moves it."""
     moved = os.environ.get("ENVSPIN_STATE_DIR")
-    return Path(moved) if moved else Path(platformdirs.user_state_dir("envspin"))
+    if moved:
+        return Path(moved)
+    import platformdirs  # noqa: PLC0415 - `ls` and others need no folder
+
+    return Path(platformdirs.user_state_dir("envspin"))
 
 
 def write_record(record: Record) -> None:
@@ -67,8 +69,10 @@ def read_record(env: str, run_id: str) -> Record | None:
     return record if record.run_id == run_id else None
 
 
-def forget_record(env: str) -> None:
-    """Remove the record; none there is fine."""
+def forget_record(env: str, run_id: str | None = None) -> None:
+    """Remove the record, with ``run_id`` only that run's; none there is fine."""
+    if run_id is not None and read_record(env, run_id) is None:
+        return
     with suppress(OSError):
         _find_path(env).unlink()
 

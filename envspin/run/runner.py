@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from envspin.engine.base import ContainerInfo, ImageInfo
-from envspin.errors import EnvspinError, EnvspinTimeout
+from envspin.errors import EngineUnreachableError, EnvspinError, EnvspinTimeout
 from envspin.events import ServiceChanged
 from envspin.plan.frontier import Frontier
 from envspin.plan.readiness import choose_probes
-from envspin.run.diagnostics import Trouble, describe_waiting, diagnose
+from envspin.run.diagnostics import Trouble, describe_waiting, diagnose, read_last_lines
 from envspin.run.probes import describe
+from envspin.run.signals import shielded
 from envspin.run.steps import Created, Proved, Started, StepFailed, describe_end
 from envspin.run.watch import Vigil, Watch
 
@@ -28,12 +31,15 @@ if TYPE_CHECKING:
     from envspin.events import ServiceState
     from envspin.plan.planning import Operation
     from envspin.run.notifier import Notifier
-    from envspin.run.steps import Steps
+from envspin.run.steps import Steps
 
 STARTS_PER_CORE = 2
 """Containers started at once for each core: measured, two to four at once pay on two cores, eight cost."""
 
 CREATES_AT_ONCE = 8
+
+UNREADY_LOG_LINES = 5
+"""Log lines of each service that is still awaited when the overall deadline passes."""
 
 
 @dataclass(slots=True)
@@ -63,9 +69,12 @@ class Runner:
         self._image_of = {name: source.key for source in self._plan.images.values() for name in source.services}
         self._images: dict[str, ImageInfo] = {}
         self.services = {name: ServiceRun(name) for name in self._plan.services}
-        # Resolved by the watch with the name of a service that stopped after it had proved ready.
-        self._alarm: Future[str] = Future()
+        # The watch's thread appends services that stopped after they had proved ready, then resolves the alarm.
+        self._stopped: deque[str] = deque()
+        self._alarm: Future[None] = Future()
         self._vigils: dict[str, Vigil] = {}
+        self._reasons: dict[str, str] = {}
+        """How each service's probe last failed; each key is written by that service's worker alone."""
         self._containers: dict[str, ContainerInfo] = {}
 
     def run(self, *, timeout: float | None) -> dict[str, ServiceRun]:
@@ -82,8 +91,9 @@ class Runner:
         finally:
             self._steps.cancelled.set()
             watch.call_off()
-            pool.shutdown(wait=True, cancel_futures=True)
-            watch.close()
+            with shielded():  # what is being created must be there, or not, before anything is removed
+                pool.shutdown(wait=True, cancel_futures=True)
+                watch.close()
         return self.services
 
     def _drive(self, pool: ThreadPoolExecutor, watch: Watch, deadline: float | None, timeout: float | None) -> None:
@@ -98,8 +108,9 @@ class Runner:
             done, _ = wait(awaited, timeout=remaining, return_when=FIRST_COMPLETED)
             for future in done:
                 if future is self._alarm:
-                    service, self._alarm = self._alarm.result(), Future()
-                    self._fail_after_ready(service)
+                    self._alarm = Future()
+                    while self._stopped:
+                        self._fail_after_ready(self._stopped.popleft())
                 else:
                     self._settle(futures.pop(future), future)
 
@@ -123,7 +134,12 @@ class Runner:
         probes = choose_probes(service, image.healthcheck, image.ports)
         run.awaited = " and ".join(describe(probe) for probe in probes)
         self._tell(run, "started", run.awaited)
-        return pool.submit(steps.await_ready, service, image, probes, self._containers[subject], self._vigils[subject])
+        vigil = self._vigils[subject]
+
+        def note(_description: str, reason: str) -> None:
+            self._reasons[subject] = reason
+
+        return pool.submit(steps.await_ready, service, image, probes, self._containers[subject], vigil, note)
 
     def _settle(self, operation: Operation, future: Future[object]) -> None:
         """Take a finished operation's value, or turn its failure into the diagnosis of the run."""
@@ -132,7 +148,8 @@ class Runner:
         except StepFailed as error:
             self._fail(operation, error.trouble)
         except EnvspinError as error:
-            raise self._place(operation, error) from error
+            if not self._do_without(operation, error):
+                raise self._place(operation, error) from None
         else:
             self._merge(operation, value)
             self._frontier.complete(operation.id)
@@ -170,6 +187,17 @@ class Runner:
             if skipped.operation.subject != trouble.service and skipped.operation.kind == "start":
                 self._tell(self.services[skipped.operation.subject], "skipped", f"needs {trouble.service}")
 
+    def _do_without(self, operation: Operation, error: EnvspinError) -> bool:
+        """Skip services that nobody requires where an operation for nobody else failed; tell whether that is so."""
+        source = self._plan.images.get(operation.subject) if operation.kind == "image" else None
+        affected = source.services if source is not None else (operation.subject,)
+        if isinstance(error, EngineUnreachableError) or not self._plan.optional.issuperset(affected):
+            return False
+        for name in affected:
+            self._tell(self.services[name], "failed", error.message)
+        self._frontier.fail(operation.id)
+        return True
+
     def _place(self, operation: Operation, error: EnvspinError) -> EnvspinError:
         """Say for which services an operation of no single service (an image, a network) failed."""
         if operation.kind == "image":
@@ -187,8 +215,10 @@ class Runner:
         The vigil is marked before this call, and the runner's thread looks at it after it has noted readiness: one of
         the two sees the other, so that a stop in between is not lost.
         """
-        if self.services[service].ready_at is not None and self._has_ended_badly(service) and not self._alarm.done():
-            self._alarm.set_result(service)
+        if self.services[service].ready_at is not None and self._has_ended_badly(service):
+            self._stopped.append(service)
+            with suppress(InvalidStateError):
+                self._alarm.set_result(None)
 
     def _has_ended_badly(self, service: str) -> bool:
         vigil = self._vigils[service]
@@ -202,9 +232,17 @@ class Runner:
 
     def _explain_timeout(self, timeout: float | None) -> EnvspinTimeout:
         unready = [run for run in self.services.values() if run.ready_at is None]
-        lines = [f"{run.name}: {run.state}{f', awaiting {run.awaited}' if run.awaited else ''}" for run in unready]
+        lines = [line for run in unready for line in self._describe_unready(run)]
         hint = "raise --timeout (or the topology's x-envspin.timeout); `envspin plan` shows the critical path"
         return EnvspinTimeout(f"the environment was not ready after {timeout:g} s", context=lines, hint=hint)
+
+    def _describe_unready(self, run: ServiceRun) -> list[str]:
+        reason = self._reasons.get(run.name, "")
+        awaited = f", awaiting {run.awaited}{f': {reason}' if reason else ''}" if run.awaited else ""
+        waiting = describe_waiting(self._plan, run.name) if run.awaited else ""
+        log = read_last_lines(self._steps.engine, run.container_id, count=UNREADY_LOG_LINES) if run.awaited else []
+        tail = [f"  waiting for it: {waiting}"] if waiting else []
+        return [f"{run.name}: {run.state}{awaited}", *(f"  | {line}" for line in log), *tail]
 
     def _tell(self, run: ServiceRun, state: ServiceState, detail: str = "") -> None:
         run.state = state

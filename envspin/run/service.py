@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +10,7 @@ from envspin.errors import EngineError, NotReadyError, ObjectNotFoundError, Usag
 from envspin.plan.readiness import choose_probes, known_ports, merge_healthchecks
 from envspin.run import naming
 from envspin.run.access import find_endpoint
-from envspin.run.probes import Hopeless, StillUnready, make_prober, wait_until_ready
+from envspin.run.probes import Hopeless, StillUnready, WaitCancelled, make_prober, wait_until_ready
 from envspin.run.record import ServiceRecord
 from envspin.run.steps import find_ready_timeout
 from envspin.run.target import ContainerTarget
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from envspin.model import Endpoint, Service
 
 DEFAULT_EXEC_SECONDS = 60.0
+
+LOOK_SECONDS = 0.2
+"""How often a container is looked at while it is waited for outside of a run, where no events are heard."""
 
 
 class WaitStrategy(Protocol):
@@ -137,6 +139,11 @@ class ServiceHandle:
             return "completed"
         return "ready" if self._container.status == "running" and self._was_ready() else self._container.status
 
+    @property
+    def exit_code(self) -> int | None:
+        """The main process's exit code as last looked at by ``state``; None while it runs."""
+        return self._container.exit_code
+
     def _is_job(self) -> bool:
         return self._service.job if self._service is not None else self._record is not None and self._record.job
 
@@ -239,14 +246,21 @@ class ServiceHandle:
         probers = [make_prober(probe, target) for probe in probes]
         try:
             wait_until_ready(
-                probers, deadline=time.monotonic() + limit, clock=time.monotonic, cancelled=threading.Event()
+                probers,
+                deadline=time.monotonic() + limit,
+                clock=time.monotonic,
+                cancelled=_EndOfContainer(target),
             )
-        except (StillUnready, Hopeless) as error:
-            raise NotReadyError(
-                f"service {self.name!r} was not ready after {limit:g} s",
-                service=self.name,
-                context=[f"awaited: {error}", "last output:", *self.logs(tail=20).splitlines()],
-            ) from error
+        except WaitCancelled as error:
+            raise self._explain(f"exited with code {target.state().exit_code}", error) from error
+        except StillUnready as error:
+            raise self._explain(f"was not ready after {limit:g} s", error) from error
+        except Hopeless as error:
+            raise self._explain(f"will not become ready: {error}", error) from error
+
+    def _explain(self, what: str, error: Exception) -> NotReadyError:
+        context = [f"awaited: {error}", "last output:", *(f"  | {line}" for line in self.logs(tail=20).splitlines())]
+        return NotReadyError(f"service {self.name!r} {what}", service=self.name, context=context)
 
     def get_container_host_ip(self) -> str:
         """Return ``host``, under testcontainers' name."""
@@ -277,6 +291,25 @@ class ServiceHandle:
     def status(self) -> str:
         """The engine's word for the container's state (part of testcontainers' wait target)."""
         return self.reload().status
+
+
+class _EndOfContainer:
+    """A cancel signal for waiting on one container: set once it does not run any more."""
+
+    def __init__(self, target: ContainerTarget) -> None:
+        self._target = target
+        self._looked_at = 0.0
+        self._has_ended = False
+
+    def is_set(self) -> bool:
+        if not self._has_ended and time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            self._has_ended = not self._target.state().is_running
+        return self._has_ended
+
+    def wait(self, timeout: float | None = None) -> bool:
+        time.sleep(min(timeout or LOOK_SECONDS, LOOK_SECONDS))
+        return self.is_set()
 
 
 def _round(moment: float | None) -> float | None:

@@ -62,7 +62,9 @@ def _handling(numbers: tuple[signal.Signals, ...], handler: signal._HANDLER) -> 
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = {number: signal.signal(number, handler) for number in numbers}
+    # What was ignored when we started (nohup, a shell's background job) stays ignored.
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:

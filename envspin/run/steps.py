@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from envspin.engine.base import NetworkSpec, VolumeSpec
-from envspin.errors import EngineError
+from envspin.errors import EngineError, EngineUnreachableError, UsageError
 from envspin.model import DEFAULT_READY_TIMEOUT
 from envspin.plan.readiness import merge_healthchecks
 from envspin.run import subnets
@@ -136,13 +136,21 @@ class Steps:
         began = time.monotonic()
         try:
             self.engine.start(container_id)
+        except EngineUnreachableError:
+            raise
         except EngineError as error:
             raise StepFailed(Trouble(service.name, f"could not be started: {error.message}")) from error
         container = self.engine.inspect(container_id)
         return Started(container, time.monotonic() - began)
 
     def await_ready(
-        self, service: Service, image: ImageInfo, probes: Sequence[Probe], container: ContainerInfo, vigil: Vigil
+        self,
+        service: Service,
+        image: ImageInfo,
+        probes: Sequence[Probe],
+        container: ContainerInfo,
+        vigil: Vigil,
+        on_reason: Callable[[str, str], None],
     ) -> Proved:
         """Wait until a started service has proved ready, has ended, or is out of time."""
         began = time.monotonic()
@@ -151,7 +159,13 @@ class Steps:
         target = ContainerTarget(self.engine, container, host=self.host, healthcheck=check)
         probers = [make_prober(probe, target) for probe in probes]
         try:
-            wait_until_ready(probers, deadline=began + timeout, clock=time.monotonic, cancelled=vigil.stirred)
+            wait_until_ready(
+                probers,
+                deadline=began + timeout,
+                clock=time.monotonic,
+                cancelled=vigil.stirred,
+                on_reason=on_reason,
+            )
         except DeadlinePassed as error:
             awaited = tuple(str(unmet) for unmet in error.unmet)
             raise StepFailed(Trouble(service.name, f"was not ready after {timeout:g} s", awaited)) from error
@@ -197,5 +211,11 @@ def _make_bind_folders(service: Service) -> None:
     for mount in service.mounts:
         if mount.kind == "bind" and mount.create_host_path and mount.source is not None:
             path = Path(mount.source)
-            if not path.exists():
-                path.mkdir(parents=True)
+            try:
+                if not path.exists():
+                    path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(
+                    f"service {service.name}: cannot make {path}, which it mounts: {error.strerror}",
+                    hint="make the folder yourself, or mount another one",
+                ) from error

@@ -8,8 +8,6 @@ import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from envspin.run.record import state_directory
 
 if TYPE_CHECKING:
@@ -42,6 +40,8 @@ def estimate_weights(plan: Plan) -> dict[str, float]:
 
 def remember(plan: Plan, seconds: Mapping[str, Mapping[str, float]]) -> None:
     """Note the seconds of ``start`` and ``ready`` of each service; failing to is no error, the next run guesses."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - 12 ms that a start need not wait for
+
     path = _find_path()
     with suppress(OSError, Timeout):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -72,8 +72,8 @@ class Watch:
 
     def close(self) -> None:
         """End the subscription."""
-        self._closed.set()
         with self._lock:
+            self._closed.set()
             self._stream.close()
         self._thread.join(timeout=5)
 
@@ -87,8 +87,13 @@ class Watch:
                     break
 
     def _resubscribe(self) -> None:
+        stream = self._engine.watch(self._labels)
         with self._lock:
-            self._stream = self._engine.watch(self._labels)
+            if self._closed.is_set():
+                stream.close()
+                return
+            self._stream.close()
+            self._stream = stream
             watched = dict(self._vigils)
         for service, vigil in watched.items():
             self._look_again(service, vigil)

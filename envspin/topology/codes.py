@@ -74,6 +74,10 @@ CODES: dict[str, Code] = {
         "Warning: a variable is not set and counts as empty.", "Set it, or give a default: `${NAME:-default}`."
     ),
     "missing-key": Code("A key that is needed is not there.", "Add it."),
+    "not-yet": Code(
+        "Warning: a key of the language that this version reads and does nothing with.",
+        "Leave it for later versions, or remove it.",
+    ),
     "obsolete-key": Code("Warning: the key has no meaning any more.", "Leave it out."),
     "replaced-key": Code(
         "Warning: the key cannot matter in a test environment; the message says what happens instead.",

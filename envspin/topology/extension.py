@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from envspin.topology.draft import Draft
     from envspin.topology.nodes import Entry, Node
 
+UNBUILT = ("reset", "snapshot", "matrix")
 SERVICE_KEYS = ("ready", "timeout", "job", "stub", "reset", "snapshot")
 STUB_INHERITS = ("networks", "network_mode", "ports", "expose")
 MATRIX_STRATEGIES = ("full", "pairwise", "each")
@@ -32,6 +33,8 @@ def read_service_extension(reader: Reader, draft: Draft) -> None:
     what = draft.what(OWN_EXTENSION)
     for key, (_, value) in reader.keys(node, what, SERVICE_KEYS):
         where = f"{what}.{key}"
+        if key in UNBUILT:
+            warn_of_unbuilt(reader, where, value)
         if key == "ready":
             draft.fields["ready"] = read_probes(reader, draft, value, where)
         elif key == "timeout":
@@ -42,6 +45,11 @@ def read_service_extension(reader: Reader, draft: Draft) -> None:
             draft.fields["reset"] = _read_reset(reader, value, where)
         else:
             draft.stub = _read_stub(reader, draft, value, where)
+
+
+def warn_of_unbuilt(reader: Reader, what: str, node: Node) -> None:
+    """Say that a key is part of the language and that nothing acts on it yet."""
+    reader.warn("not-yet", f"`{what}` is read and checked, but nothing acts on it yet", node)
 
 
 def _read_timeout(reader: Reader, node: Node, what: str) -> float | None:
@@ -144,6 +152,8 @@ def read_topology_extension(
         return found
     for key, (_, value) in reader.keys(node, OWN_EXTENSION, ("exports", "timeout", "hermetic", "matrix")):
         what = f"{OWN_EXTENSION}.{key}"
+        if key in UNBUILT:
+            warn_of_unbuilt(reader, what, value)
         if key == "exports":
             found.exports = _read_exports(reader, value, what, services, secrets)
         elif key == "timeout":

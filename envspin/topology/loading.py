@@ -90,6 +90,19 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
+def read_name(path: Path, *, environ: Mapping[str, str]) -> str:
+    """Return the name of the topology in a file or folder, whatever else may be wrong with it.
+
+    Raises ``TopologyError`` where there is no Compose file.
+    """
+    file = find_compose_file(path)
+    report = Report()
+    directory = Path(os.path.abspath(file)).parent  # noqa: PTH100 - links stay as the user wrote them
+    variables = {**_read_env_files((), directory, environ, report), **environ}
+    loader = Loader(report)
+    return _choose_name(loader, [loader.read(file, directory, variables)], directory)
+
+
 def _load(
     files: Sequence[Path],
     environ: Mapping[str, str],

@@ -6,7 +6,8 @@ import click
 
 from envspin.cli import context as cli_context
 from envspin.cli.completing import complete_words
-from envspin.cli.options import TailCommand, duration_option
+from envspin.cli.options import TailCommand, duration_option, json_option
+from envspin.cli.output import print_json
 
 MOST_WORDS = 2
 
@@ -15,9 +16,16 @@ MOST_WORDS = 2
 @click.argument("words", nargs=-1, required=True, metavar="[ENV] SERVICE", shell_complete=complete_words)
 @click.option("-u", "--user", metavar="USER", help="Run as this user of the container.")
 @duration_option("--timeout", "Give up waiting after this time.")
+@json_option
 @click.pass_context
 def command(
-    context: click.Context, words: tuple[str, ...], *, user: str | None, timeout: float | None, tail: tuple[str, ...]
+    context: click.Context,
+    words: tuple[str, ...],
+    *,
+    user: str | None,
+    timeout: float | None,
+    as_json: bool,
+    tail: tuple[str, ...],
 ) -> None:
     """Run a command inside a service's container.
 
@@ -36,5 +44,8 @@ def command(
     with cli_context.open_engine() as engine:
         environment, service = take_service(engine, words)
         result = environment[service].exec(tail, user=user, timeout=timeout)
-    click.echo(result.output, nl=False)
+    if as_json:
+        print_json({"exit_code": result.exit_code, "output": result.output})
+    else:
+        click.echo(result.output, nl=False)
     context.exit(result.exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from envspin.cli import context as cli_context
 from envspin.cli.completing import complete_words
 from envspin.cli.failures import INTERRUPTED
 from envspin.cli.logs import make_printer
+from envspin.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, metavar="[ENV] [SERVICE]...", shell_complete=complete_words)
 @click.option("-f", "--follow", is_flag=True, help="Stay and print what comes, until Ctrl-C.")
 @click.option("-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each service.")
-def command(words: tuple[str, ...], *, follow: bool, tail: int | None) -> None:
+@json_option
+def command(words: tuple[str, ...], *, follow: bool, tail: int | None, as_json: bool) -> None:
     """Show the output of services.
 
     The first word is the environment if it names one (its name, the beginning of it, or a topology's folder);
     otherwise all words are services of the only environment. Lines of several services stand in the order in which
-    they were written, each behind its service's name; those of one service are printed as they are.
+    they were written, each behind its service's name; those of one service are printed as they are. With --json each
+    line is a document of its own.
     """
     from envspin.cli.selecting import take_environment  # noqa: PLC0415 - not needed for a help
 
@@ -36,12 +40,17 @@ def command(words: tuple[str, ...], *, follow: bool, tail: int | None) -> None:
         environment, services = take_environment(engine, words)
         chosen = [environment[name].name for name in services] or list(environment.services)
         lines = environment.follow_logs(chosen, tail=tail) if follow else _merge(engine, environment, chosen, tail)
-        show = make_printer(chosen)
+        show = print_record if as_json else make_printer(chosen)
         try:
             for service, line in lines:
                 show(service, line)
         except KeyboardInterrupt:  # the usual end of following
             click.get_current_context().exit(INTERRUPTED)
+
+
+def print_record(service: str, line: str) -> None:
+    """Print one line of a log as a JSON document on one line."""
+    click.echo(json.dumps({"service": service, "line": line}, ensure_ascii=False))
 
 
 def _merge(

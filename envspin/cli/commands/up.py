@@ -75,9 +75,8 @@ def _announce(environment: Environment, *, as_json: bool, quiet: bool) -> None:
 def _announce_end(environment: Environment, name: str) -> None:
     """Say that a service has ended, unless it is a job that did what it should."""
     handle = environment[name]
-    if handle.state not in {"completed", "gone"}:
-        code = handle.reload().exit_code
-        click.echo(click.style(f"{name} has ended: {handle.state}, exit code {code}", fg="red"), err=True)
+    if handle.state == "exited":
+        click.echo(click.style(f"{name} has ended with exit code {handle.exit_code}", fg="red"), err=True)
 
 
 def stream(environment: Environment) -> None:

@@ -129,8 +129,10 @@ class DockerEngine:
         """Hash all that a build depends on, so that an unchanged one can be recognised."""
 
         def find_image_id(reference: str) -> str | None:
-            image = self.find_image(reference)
-            return image.id if image else None
+            with suppress(EngineError):  # a reference that the engine does not understand fails in the build
+                image = self.find_image(reference)
+                return image.id if image else None
+            return None
 
         return images.hash_build(request, find_image_id)
 

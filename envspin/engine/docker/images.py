@@ -21,7 +21,7 @@ from docker.utils import parse_repository_tag
 from envspin.errors import ImageError, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import docker
     import requests
@@ -34,7 +34,9 @@ SILENT_SECONDS = 900
 CANCEL_SECONDS = 0.05
 """How often a silent pull or build is asked whether it was cancelled."""
 
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.IGNORECASE | re.MULTILINE)
+_FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
+_ARG = re.compile(r"^[ \t]*ARG[ \t]+(\w+)=[\"']?([^\s\"']*)", re.IGNORECASE | re.MULTILINE)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)[^}]*\}|(\w+))")
 
 
 def pull(
@@ -225,11 +227,23 @@ def hash_build(request: BuildRequest, find_image_id: Callable[[str], str | None]
     digest = hashlib.sha256()
     options = (sorted(request.args.items()), request.target, sorted(request.labels.items()), request.network)
     digest.update(repr((dockerfile, options, request.platform, request.extra_hosts)).encode())
-    for base in _FROM.findall(dockerfile):
+    for base in find_bases(dockerfile, request.args):
         digest.update(f"{base}={find_image_id(base)}\n".encode())
     for name in _list_context(request):
         _hash_file(digest, request.context / name, name)
     return digest.hexdigest()
+
+
+def find_bases(dockerfile: str, args: Mapping[str, str]) -> list[str]:
+    """Return the images that a Dockerfile builds on, with the build arguments filled in, without its own stages."""
+    values = {**dict(_ARG.findall(dockerfile)), **args}
+    bases, stages = [], {"scratch"}
+    for written, stage in _FROM.findall(dockerfile):
+        base = _VARIABLE.sub(lambda match: values.get(match[1] or match[2], ""), written)
+        if base and base.lower() not in stages:
+            bases.append(base)
+        stages.add(stage.lower())
+    return bases
 
 
 def _list_context(request: BuildRequest) -> list[str]:
@@ -243,5 +257,9 @@ def _hash_file(digest: hashlib._Hash, path: Path, name: str) -> None:
     if path.is_symlink():
         digest.update(f"{name} -> {path.readlink()}\n".encode())
     elif path.is_file():
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ImageError(f"cannot read {path} of the build context: {error.strerror}") from error
         digest.update(f"{name} {path.stat().st_mode & 0o111:o} {content}\n".encode())

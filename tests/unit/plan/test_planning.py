@@ -108,6 +108,17 @@ def test_services_share_an_image_that_is_pulled_or_built_once():
     }
 
 
+def test_an_image_that_another_service_builds_is_not_pulled():
+    topology = make_topology(
+        make_service("worker", image="app:1"), make_service("api", image="app:1", build=Build(Path("/context")))
+    )
+    plan = make_plan(topology)
+    assert {key: (source.services, source.reference) for key, source in plan.images.items()} == {
+        "api": (("api", "worker"), None)
+    }
+    assert operations(plan)["create:worker"].needs[0] == "image:api"
+
+
 def test_every_operation_comes_after_what_it_waits_for():
     needs = {"a": ("b", "c"), "b": ("d",), "c": ("d", "e"), "d": (), "e": ("f",), "f": ()}
     seen: set[str] = set()

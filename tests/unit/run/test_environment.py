@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from envspin import Environment
 from envspin.engine.base import VolumeSpec
-from envspin.engine.fake import ExecReply, Exit, FakeEngine, FakeImage, Line, Script
-from envspin.errors import ConflictError, EngineError, EnvspinTimeout, ImageError, NotReadyError, UsageError
+from envspin.engine.fake import ExecReply, Exit, FakeEngine, FakeImage, Line, Script, in_turn
+from envspin.errors import (
+    ConflictError,
+    EngineError,
+    EngineUnreachableError,
+    EnvspinTimeout,
+    ImageError,
+    NotReadyError,
+    UsageError,
+)
 from envspin.events import Listener, RunFailed, RunReady, ServiceChanged, TeardownFinished
 from envspin.model import Build, ExecProbe, FileGrant, FileSource, Healthcheck, LogProbe, Mount, Port, TcpProbe, Volume
 from envspin.run import naming
+from envspin.run.janitor import remove_environment
 from envspin.run.naming import Identity
 from envspin.run.ownership import Owner, describe_this_process
 
@@ -191,7 +201,8 @@ def test_the_overall_deadline_names_what_is_still_awaited():
     topology = make_topology(make_service("db", ready=(READY,)), make_service("api", "db"), timeout=0.2)
     with pytest.raises(EnvspinTimeout, match=r"not ready after 0\.2 s") as caught:
         Environment.up(topology, engine=engine)
-    assert caught.value.context == ("db: started, awaiting a log line matching /ready/", "api: created")
+    assert caught.value.context[0].startswith("db: started, awaiting a log line matching /ready/: none seen")
+    assert caught.value.context[1:] == ("  waiting for it: api", "api: created")
     assert left_over(engine) == []
 
 
@@ -254,6 +265,72 @@ def test_an_interruption_while_waiting_leaves_nothing(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         Environment.up(make_topology(make_service("db", ready=(READY,))), engine=engine, listener=Impatient())
     assert left_over(engine) == []
+
+
+class Deaf(Listener):
+    """A listener whose terminal has gone."""
+
+    def handle(self, event) -> None:
+        raise BrokenPipeError
+
+
+def test_a_listener_that_fails_stops_neither_the_run_nor_its_clean_up():
+    engine = make_engine()
+    with Environment.up(
+        make_topology(make_service("db", ready=(READY,))), engine=engine, listener=Deaf()
+    ) as environment:
+        assert environment["db"].state == "ready"
+    assert left_over(engine) == []
+
+
+def test_an_old_handle_does_not_remove_who_took_its_name():
+    engine, topology = make_engine(), make_topology(make_service("db", ready=(READY,)))
+    first = Environment.up(topology, name="mine", engine=engine)
+    remove_environment(engine, "mine")
+    with Environment.up(topology, name="mine", engine=engine) as second:
+        first.close()
+        assert second["db"].state == "ready"
+
+
+def test_a_removal_that_fails_does_not_hide_why_the_run_failed():
+    engine = make_engine(db=Script(exits=Exit(3, after=0.01)))
+    engine.inject("remove", EngineError("device is busy"))
+    with pytest.raises(NotReadyError, match="exited with code 3") as caught:
+        Environment.up(make_topology(make_service("db", ready=(READY,))), engine=engine)
+    assert "and its removal failed: device is busy" in caught.value.context
+
+
+def test_an_engine_that_is_lost_is_an_engine_failure():
+    engine = make_engine()
+    engine.inject("start", EngineUnreachableError("no container engine answers"))
+    with pytest.raises(EngineUnreachableError):
+        Environment.up(make_topology(make_service("db", ready=(READY,))), engine=engine)
+
+
+def test_an_optional_service_may_lack_its_image():
+    engine = FakeEngine({"api:1": FakeImage(PROMPT), "extra:1": FakeImage(stored=False, pull_error="unknown")})
+    topology = make_topology(make_service("api", optional("extra"), ready=(READY,)), make_service("extra"))
+    with Environment.up(topology, engine=engine) as environment:
+        assert list(environment.services) == ["api"]
+
+
+def test_exports_follow_a_service_that_was_restarted():
+    topology = make_topology(make_service("db", ready=(READY,), ports=(Port(5432),)), exports={"URL": "{db.port}"})
+    with Environment.up(topology, engine=make_engine()) as environment:
+        environment["db"].restart(grace_seconds=0)
+        assert environment.exports == {"URL": str(environment["db"].port)}
+
+
+def test_waiting_again_hears_of_an_end():
+    engine = make_engine(db=in_turn(PROMPT, Script(exits=Exit(5, after=0.05))))
+    probe = ExecProbe(("never",))
+    topology = make_topology(make_service("db", ready=(READY,), timeout=60))
+    with Environment.up(topology, engine=engine) as environment:
+        handle = environment["db"]
+        handle._service = replace(handle._service, ready=(probe,))
+        handle.restart(grace_seconds=0)
+        with pytest.raises(NotReadyError, match=r"exited with code 5|will not become ready|does not run"):
+            handle.wait_ready()
 
 
 def test_an_engine_error_while_creating_leaves_nothing():

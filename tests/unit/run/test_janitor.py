@@ -96,6 +96,27 @@ def test_a_sweep_removes_what_dead_owners_left_and_nothing_else():
     assert {"living-con", "living-net", "living-vol"} <= left
 
 
+def test_what_cannot_be_removed_keeps_nothing_else_from_going():
+    engine, owner = FakeEngine(default_image=FakeImage()), find_dead_owner()
+    for name in ("one", "two"):
+        engine.create_volume(VolumeSpec(name, {**Identity.new("shop", name=name).labels(), naming.OWNER: owner}))
+    engine.inject("remove", EngineError("busy"))
+    assert list(sweep(engine)) == ["two"]
+
+
+def test_the_dead_holder_of_a_name_goes_and_the_living_one_stays():
+    engine = FakeEngine(default_image=FakeImage())
+    dead = {**Identity.new("shop", name="same").labels(), naming.OWNER: find_dead_owner()}
+    make_objects(engine, dead, "dead")
+    make_objects(engine, Identity.new("shop", name="same").labels(), "living")
+    sweep(engine)
+    assert {each.name for each in engine.list_resources({naming.ENV: "same"})} == {
+        "living-con",
+        "living-net",
+        "living-vol",
+    }
+
+
 def test_a_lease_keeps_what_its_owner_left_until_it_is_over():
     engine = FakeEngine(default_image=FakeImage())
     identity = Identity("e", "shop", "run", find_dead_owner(), time.time())
@@ -125,6 +146,10 @@ def test_one_failure_does_not_keep_the_others():
     assert len(engine.list_resources({naming.ENV: "e"})) == 1
 
 
+def refuse(_pid, _signal):
+    raise PermissionError
+
+
 class TestOwnership:
     def test_this_process_lives(self):
         assert ownership.judge(str(ownership.describe_this_process()), engine_is_local=True) is Liveness.ALIVE
@@ -147,6 +172,12 @@ class TestOwnership:
         here = ownership.describe_this_process()
         elsewhere = Owner(here.host, here.boot, "1", here.pid, here.start)
         assert ownership.judge(str(elsewhere), engine_is_local=True) is Liveness.UNKNOWN
+
+    def test_a_process_that_may_not_be_seen_cannot_be_judged(self, monkeypatch):
+        here = ownership.describe_this_process()
+        monkeypatch.setattr(ownership, "_read_start", lambda _pid: None)  # as under `hidepid`
+        monkeypatch.setattr("os.kill", refuse)
+        assert ownership.judge(str(here), engine_is_local=True) is Liveness.UNKNOWN
 
     def test_a_foreign_text_is_unknown(self):
         assert ownership.judge("somebody", engine_is_local=True) is Liveness.UNKNOWN

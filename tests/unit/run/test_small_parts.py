@@ -238,6 +238,14 @@ class TestSignals:
                 with pytest.raises(KeyboardInterrupt):
                     signal.raise_signal(number)
 
+    def test_what_was_ignored_stays_ignored(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+        try:
+            with terminable():
+                signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
     def test_handlers_are_given_back(self):
         before = signal.getsignal(signal.SIGTERM)
         with terminable():

@@ -93,14 +93,29 @@ run_init_scripts() {
     done
 }
 
+# pg_ctl would do the same and look only ten times a second.
+start_temporary_server() {
+    postgres "$@" -c listen_addresses= &
+    temporary_server=$!
+    until pg_isready --quiet --username "$POSTGRES_USER" --dbname postgres; do
+        kill -0 "$temporary_server" || exit 1
+        sleep 0.01
+    done
+}
+
+stop_temporary_server() {
+    kill -INT "$temporary_server" # fast: open sessions are ended
+    wait "$temporary_server"
+}
+
 initialize() {
     read_settings
     create_cluster
     # "$@" holds postgres and its flags; the last occurrence of a flag wins, so nothing listens on TCP.
-    pg_ctl --wait --silent --options="$(printf '%q ' "${@:2}" -c listen_addresses=)" start
+    start_temporary_server "${@:2}"
     create_database
     run_init_scripts
-    pg_ctl --wait --silent --mode=fast stop
+    stop_temporary_server
     unset POSTGRES_PASSWORD
     echo 'init: complete, starting the server'
 }
