@@ -14,13 +14,13 @@ import shutil
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.cli import context as cli_context
 from envspin.errors import EngineError, EngineUnreachableError, UsageError
-from envspin.run.ownership import Liveness, describe_this_process, judge
+from envspin.run.ownership import Liveness, describe_process, judge
 from envspin.run.record import state_directory
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class PrivateEngine:
             pid = os.posix_spawn(command[0], command, environment, file_actions=streams, setsid=True)
         finally:
             os.close(log)
-        owner = replace(describe_this_process(), pid=pid, start=_read_start(pid))
+        owner = describe_process(pid)
         record = EngineRecord(str(owner), pid, self.address, str(self.log))
         self._record_path().write_text(json.dumps(asdict(record)), encoding="utf-8")
         return record
@@ -237,14 +237,6 @@ def _read_network(process: Path) -> str | None:
 
 def _is_forbidden(socket: Path) -> bool:
     return socket.exists() and not os.access(socket, os.R_OK | os.W_OK)
-
-
-def _read_start(pid: int) -> str:
-    """Return the start time that ``envspin.run.ownership`` compares; empty where the process has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
 
 
 def _suggest_log(record: EngineRecord) -> str:

@@ -1,6 +1,6 @@
 """The seam to a container engine: a few verbs, and the plain data that goes through them.
 
-Two adapters satisfy :class:`Engine`: the docker SDK (``docker.py``) and an in-memory one (``fake.py``). Both pass one
+Two adapters satisfy :class:`Engine`: the docker SDK (``docker/``) and an in-memory one (``fake/``). Both pass one
 contract suite. Every method may be called from any thread. Failures are the classes of ``envspin.errors``; nothing of
 an SDK's own escapes.
 """
@@ -178,8 +178,6 @@ class ContainerInfo:
     """``"5432/tcp"`` -> host port on loopback."""
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Engine network name -> IPv4 address of the container."""
-    gateways: Mapping[str, str] = field(default_factory=dict)
-    """Engine network name -> IPv4 address of the bridge."""
 
     @property
     def is_running(self) -> bool:

@@ -64,11 +64,6 @@ class Frontier:
         """Whether nothing runs and nothing can begin any more."""
         return len(self._ended) == len(self._operations)
 
-    @property
-    def running(self) -> list[Operation]:
-        """The operations that were taken and have not ended."""
-        return [self._operations[id_] for ids in self._running.values() for id_ in sorted(ids)]
-
     def take(self) -> list[Operation]:
         """Return what may begin now, most urgent first of each kind, and count it as running."""
         taken = []

@@ -1,4 +1,4 @@
-"""The dependency graph of services: order, closure, cycles, critical path; the one place that imports nx.
+"""The dependency graph of services: order, closure, cycles, critical path; the one place that imports networkx.
 
 An edge runs from a service to what it depends on.
 """
@@ -46,10 +46,6 @@ class DependencyGraph:
         if cycles:
             raise UsageError("services wait for each other: " + " -> ".join([*cycles[0], cycles[0][0]]))
         return [sorted(layer) for layer in nx.topological_generations(self._graph.reverse(copy=False))]
-
-    def dependents(self, name: str) -> list[str]:
-        """Return every service that needs this one, however far, sorted."""
-        return sorted(nx.ancestors(self._graph, name))
 
     def longest_path(self, weights: Mapping[str, float]) -> list[str]:
         """Return the chain of dependencies with the largest sum of weights (seconds), first to start first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -95,6 +95,7 @@ class Environment:
         self._engine = engine
         self._identity = identity
         self._notifier = notifier or Notifier(Listener())
+        self._owns_engine = False
         self._is_left_running = False
         self._removed: Counter[str] | None = None
         self._follower: LogFollower | None = None
@@ -130,7 +131,10 @@ class Environment:
         loaded = load(topology, profiles=profiles, env_files=env_files, allow_unsafe=allow_unsafe)
         plan = make_plan(loaded, Selection(tuple(only), tuple(stub), dict(set or {})))
         options = UpOptions(name, timeout, ttl, pull, keep_on_failure)
-        return cls._bring_up(engine or connect(), plan, options, listener or Listener())
+        with _closing_on_failure(engine) as used:
+            environment = cls._bring_up(used, plan, options, listener or Listener())
+        environment._owns_engine = engine is None  # noqa: SLF001 - made just now
+        return environment
 
     @classmethod
     def _bring_up(cls, engine: Engine, plan: Plan, options: UpOptions, listener: Listener) -> Self:
@@ -204,7 +208,13 @@ class Environment:
 
         Raises UsageError where there is none of this name.
         """
-        engine = engine or connect()
+        with _closing_on_failure(engine) as used:
+            environment = cls._open(used, name)
+        environment._owns_engine = engine is None  # noqa: SLF001 - made just now
+        return environment
+
+    @classmethod
+    def _open(cls, engine: Engine, name: str) -> Self:
         resources = list_environment(engine, name)
         containers = [each for each in resources if each.kind == "container"]
         if not containers:
@@ -243,6 +253,8 @@ class Environment:
     def __exit__(self, *_: object) -> None:
         if not self._is_left_running:
             self.close()
+        elif self._owns_engine:
+            self._engine.close()
 
     def __getitem__(self, service: str) -> ServiceHandle:
         """Return a service's handle; raise UsageError with the nearest name where there is none."""
@@ -327,6 +339,8 @@ class Environment:
         if self._removed is None:
             self.stop_following()
             self._removed = tear_down(self._engine, self.name, self._notifier, run_id=self.run_id)
+            if self._owns_engine:
+                self._engine.close()
         return self._removed
 
 
@@ -357,6 +371,20 @@ def connect() -> Engine:
     from envspin.engine.docker import DockerEngine  # noqa: PLC0415 - the SDK takes 150 ms to import
 
     return DockerEngine.connect()
+
+
+@contextmanager
+def _closing_on_failure(engine: Engine | None) -> Iterator[Engine]:
+    """Give the caller's engine, or one of our own that is closed again where something fails."""
+    if engine is not None:
+        yield engine
+        return
+    own = connect()
+    try:
+        yield own
+    except BaseException:
+        own.close()
+        raise
 
 
 def tear_down(engine: Engine, env: str, notifier: Notifier, *, run_id: str | None = None) -> Counter[str]:

@@ -47,7 +47,11 @@ class Owner:
 
 def describe_this_process() -> Owner:
     """Return the calling process as an owner."""
-    pid = os.getpid()
+    return describe_process(os.getpid())
+
+
+def describe_process(pid: int) -> Owner:
+    """Return a living process of this machine as an owner."""
     return Owner(platform.node(), _read_boot_id(), _read_pid_space(), pid, _read_start(pid) or "")
 
 

@@ -84,7 +84,6 @@ def read_container(document: dict[str, Any]) -> ContainerInfo:
         error=str(state.get("Error") or ""),
         published=_read_published(settings.get("Ports") or {}),
         addresses={name: each["IPAddress"] for name, each in networks.items() if each.get("IPAddress")},
-        gateways={name: each["Gateway"] for name, each in networks.items() if each.get("Gateway")},
     )
 
 

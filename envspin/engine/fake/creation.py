@@ -119,5 +119,4 @@ def describe_container(container: FakeContainer) -> ContainerInfo:
         error=container.error,
         published={name: port.number for name, port in container.ports.items()},
         addresses={network.name: str(network.endpoints[container.id]) for network in joined},
-        gateways={network.name: str(network.gateway) for network in joined},
     )

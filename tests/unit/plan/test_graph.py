@@ -28,10 +28,6 @@ def test_a_service_alone_can_be_the_longest_path():
     assert DependencyGraph({"a": ["b"], "b": [], "c": []}).longest_path({"a": 1, "b": 1, "c": 5}) == ["c"]
 
 
-def test_dependents_are_found_however_far():
-    assert DependencyGraph(SHOP).dependents("db") == ["api", "web"]
-
-
 def test_each_cycle_names_its_members_in_order():
     graph = DependencyGraph({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["d"], "e": []})
     assert sorted(graph.find_cycles()) == [["a", "b", "c"], ["d"]]
