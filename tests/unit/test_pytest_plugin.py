@@ -20,9 +20,7 @@ ENGINE = FakeEngine(
     scripts={"broken": Script(lines=(Line("no luck"),), exits=Exit(9, after=0.01))},
 )
 
-@pytest.fixture(scope="session", autouse=True)
-def engine():
-    return ENGINE
+ENGINE.close = lambda: None  # every environment of this session connects to it
 
 def pytest_configure(config):
     environment.connect = lambda: ENGINE
