@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from envspin.errors import UsageError
 from envspin.model import Condition
+from envspin.plan.readiness import known_ports
 from envspin.plan.selection import Selection, select_services
 from envspin.plan.traversal import find_dependencies, sort_by_needs
+from envspin.topology.templates import ServiceField, parse_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,10 +50,10 @@ class ImageSource:
     services: tuple[str, ...]
 
     def describe(self) -> str:
-        """Say in a few words where the image comes from."""
+        """Say in a few words how the image is had."""
         if self.build is not None:
-            return f"build {self.build.context}"
-        return str(self.reference)
+            return f"built from {self.build.context} unless that is unchanged"
+        return "pulled unless the engine holds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
             hint="all services have inactive profiles: choose one with --profile",
         )
     sort_by_needs(find_dependencies(selected.services))  # a stub can close a cycle that the file did not have
+    check_exports(topology, selected.services)
     images = _collect_images(selected.services)
     unsorted = {operation.id: operation for operation in _list_operations(topology, selected.services, images)}
     order = sort_by_needs({each.id: (*each.needs, *each.wants) for each in unsorted.values()})
@@ -96,6 +99,23 @@ def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
         left_out=selected.left_out,
         pins=dict(selection.pins),
     )
+
+
+def check_exports(topology: Topology, services: Mapping[str, Service]) -> None:
+    """Raise UsageError for an export of a port that its service will not have, as far as that is known now.
+
+    Where a service names no ports, those of its image count, which nobody has looked at yet.
+    """
+    for variable, template in topology.exports.items():
+        for part in parse_template(template):
+            if not isinstance(part, ServiceField) or part.port is None or part.service not in services:
+                continue
+            ports = known_ports(services[part.service], ())
+            if ports and part.port not in {port.container for port in ports}:
+                raise UsageError(
+                    f"export {variable}: service {part.service} does not publish port {part.port}",
+                    hint=f"list the port under services.{part.service}.ports",
+                )
 
 
 def _collect_images(services: Mapping[str, Service]) -> dict[str, ImageSource]:
@@ -133,7 +153,7 @@ def _list_operations(
         if not topology.volumes[volume].external:
             yield Operation("volume", volume, cause="named volume")
     for source in images.values():
-        yield Operation("image", source.key, cause=f"{source.describe()} for {_join(source.services)}")
+        yield Operation("image", source.key, cause=f"{source.describe()}, for {_join(source.services)}")
     for service in services.values():
         yield _plan_create(topology, service, image_of[service.name])
         yield _plan_start(service, services)

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,8 +16,6 @@ from envspin.events import (
     RunFailed,
     RunReady,
     RunStarted,
-    TeardownFinished,
-    TeardownStarted,
     WarningRaised,
 )
 from envspin.model import Topology
@@ -26,16 +23,16 @@ from envspin.plan.planning import make_plan
 from envspin.plan.selection import Selection, suggest_name
 from envspin.run import naming, timings
 from envspin.run.access import find_host
+from envspin.run.clearing import UpOptions, end_failed, require_free, sweep_quietly, tear_down
 from envspin.run.exports import expand_exports, make_variables
 from envspin.run.files import read_sources
 from envspin.run.following import LogFollower
-from envspin.run.janitor import grant_lease, list_environment, remove_environment, sweep
+from envspin.run.janitor import grant_lease, list_environment
 from envspin.run.naming import DEFAULT_TTL, Identity
 from envspin.run.notifier import Notifier
 from envspin.run.record import Record, ServiceRecord, read_record, write_record
 from envspin.run.runner import Runner
 from envspin.run.service import ServiceHandle
-from envspin.run.signals import shielded
 from envspin.run.steps import Steps
 from envspin.topology.templates import SecretField, parse_template
 
@@ -54,17 +51,6 @@ MASK = b"***"
 
 SWEEP_SECONDS = 5.0
 """How long a start that is ready waits for its sweep of what others left; the rest goes on beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpOptions:
-    """What a run asks for beyond its topology and selection; times in seconds."""
-
-    name: str | None = None
-    timeout: float | None = None
-    ttl: float | None = None
-    pull: PullPolicy = "missing"
-    keep_on_failure: bool = False
 
 
 class Environment:
@@ -142,18 +128,18 @@ class Environment:
         identity = Identity.new(plan.topology.name, name=options.name, ttl=options.ttl)
         contents = read_sources(_select_sources(plan), {**os.environ, **plan.topology.variables})
         if options.name is not None:
-            _require_free(engine, options.name)
+            require_free(engine, options.name)
         notifier.tell(RunStarted(identity.env, identity.topology, tuple(plan.services)))
         for problem in plan.topology.warnings:
             notifier.tell(WarningRaised(problem))
-        sweeper = threading.Thread(target=_sweep_quietly, args=(engine,), name="envspin-sweep", daemon=True)
+        sweeper = threading.Thread(target=sweep_quietly, args=(engine,), name="envspin-sweep", daemon=True)
         sweeper.start()
         try:
             environment = cls._start(engine, plan, identity, contents, options, notifier)
             sweeper.join(SWEEP_SECONDS)  # in here, so that a Ctrl-C while it lasts still tears down
         except EnvspinError as error:
             notifier.tell(RunFailed(identity.env, error, notifier.elapsed()))
-            _end_failed(engine, identity, options, notifier, error)
+            end_failed(engine, identity, options, notifier, error)
             raise
         except BaseException:
             tear_down(engine, identity.env, notifier, run_id=identity.run_id)
@@ -385,45 +371,6 @@ def _closing_on_failure(engine: Engine | None) -> Iterator[Engine]:
     except BaseException:
         own.close()
         raise
-
-
-def tear_down(engine: Engine, env: str, notifier: Notifier, *, run_id: str | None = None) -> Counter[str]:
-    """Remove everything of an environment (with ``run_id``: of that run), not broken off by further signals."""
-    began = time.monotonic()
-    with shielded():
-        notifier.tell(TeardownStarted(env))
-        removed = remove_environment(engine, env, run_id=run_id)
-        notifier.tell(TeardownFinished(env, removed, time.monotonic() - began))
-    return removed
-
-
-def _end_failed(
-    engine: Engine, identity: Identity, options: UpOptions, notifier: Notifier, error: EnvspinError
-) -> None:
-    """Remove what a failed run made, or leave it for a look; whatever fails now must not hide the diagnosis."""
-    try:
-        if options.keep_on_failure:
-            expires = time.time() + (DEFAULT_TTL if options.ttl is None else options.ttl)
-            grant_lease(engine, identity, expires=expires)
-            env = identity.env
-            error.context = (*error.context, f"left running: `envspin logs {env}`, then `envspin down {env}`")
-        else:
-            tear_down(engine, identity.env, notifier, run_id=identity.run_id)
-    except EnvspinError as failure:
-        error.context = (*error.context, f"and its removal failed: {failure.message}")
-
-
-def _sweep_quietly(engine: Engine) -> None:
-    """Remove what dead owners left; a sweep that fails must not fail the run beside it, the next start tries again."""
-    with suppress(EnvspinError):
-        sweep(engine)
-
-
-def _require_free(engine: Engine, name: str) -> None:
-    if list_environment(engine, name):
-        _sweep_quietly(engine)  # it may be what a dead owner left
-    if list_environment(engine, name):
-        raise UsageError(f"an environment named {name!r} exists already", hint=f"`envspin down {name}` removes it")
 
 
 def _select_sources(plan: Plan) -> dict[str, FileSource]:

@@ -231,7 +231,10 @@ class ServiceHandle:
         """Wait until the service proves ready again; raise NotReadyError after ``timeout`` seconds."""
         service = self._service
         if service is None:
-            raise UsageError(f"how {self.name!r} proves ready is not known here", hint="use the environment of `up`")
+            raise UsageError(
+                f"how {self.name!r} proves ready is not known here",
+                hint="it is known where the environment was brought up",
+            )
         limit = find_ready_timeout(service) if timeout is None else timeout
         self._container = self._engine.inspect(self.container_id)
         if not self._container.is_running and not service.job:

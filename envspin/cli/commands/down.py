@@ -23,7 +23,7 @@ def command(env: tuple[str, ...], *, everything: bool, progress: str, as_json: b
     only one environment exists. Removed is exactly what carries the environment's label: containers, networks,
     volumes.
     """
-    from envspin.run.environment import tear_down  # noqa: PLC0415 - not needed for a help
+    from envspin.run.clearing import tear_down  # noqa: PLC0415 - not needed for a help
     from envspin.run.inventory import find_environments  # noqa: PLC0415
     from envspin.run.notifier import Notifier  # noqa: PLC0415
 

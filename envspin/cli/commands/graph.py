@@ -48,5 +48,7 @@ def _choose_format(style: str | None, output: Path | None, *, as_json: bool) -> 
         return "json"
     if style is None and output is not None:
         ending = output.suffix.removeprefix(".")
-        style = {"gv": "dot", "mmd": "mermaid"}.get(ending, ending)
-    return style if style in FORMATS else "mermaid"
+        style = {"gv": "dot", "mmd": "mermaid", "md": "mermaid", "": "mermaid"}.get(ending, ending)
+        if style not in FORMATS:
+            raise UsageError(f"{output}: there is no format .{ending}", hint=f"say --format {'|'.join(FORMATS)}")
+    return style or "mermaid"

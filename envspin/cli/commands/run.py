@@ -56,7 +56,7 @@ def command(
         show_progress(progress, plan) as shown,
         bring_up(plan, request, start, engine, shown) as environment,
     ):
-        if progress != "quiet":
+        if progress not in {"quiet", "json"}:
             click.echo(f"\n{render_summary(environment)}\n", err=True)
         code = run_command(tail, environment.variables())
     context.exit(code)

@@ -30,7 +30,7 @@ def command(request: TopologyRequest, *, start: StartOptions, detach: bool, prog
 
     FILE is a folder with a Compose file, or the file; the current folder if omitted. Services start in the order of
     their dependencies, each as soon as those have proved ready. When all are, endpoints, exports and the times that
-    each service took are printed.
+    each service took are printed, then what services write from then on (`envspin logs` has what they wrote before).
 
     With -d the name of the environment is printed when all is ready, and it stays until `envspin down`, or until
     its time (--ttl, 8 hours) is up. With --json that is one document with every endpoint.
@@ -86,6 +86,6 @@ def stream(environment: Environment) -> None:
     click.echo(f"\n{render_summary(environment)}")
     click.echo(click.style("\nCtrl-C removes it all.\n", dim=True), err=True)
     show = make_printer(list(environment.services))
-    for service, line in environment.follow_logs(on_end=lambda name: _announce_end(environment, name)):
+    for service, line in environment.follow_logs(tail=0, on_end=lambda name: _announce_end(environment, name)):
         show(service, line)
     click.echo("all services have stopped", err=True)

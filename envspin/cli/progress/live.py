@@ -133,9 +133,10 @@ class LiveProgress(Listener):
         return Group(*parts, self._render_rows(rows), Text(foot, style="dim"))
 
     def _render_rows(self, rows: list[Row]) -> Table:
-        table = Table.grid(padding=(0, 2, 0, 0))
+        # Expanded, so that the last column alone gives way on a narrow terminal, and names stay whole.
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(width=1)
-        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=max((len(row.name) for row in rows), default=0))
         table.add_column(justify="right", no_wrap=True, style="dim", min_width=10)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for row in rows:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envspin.errors import UsageError
-from envspin.model import Build, Mount, Network, NetworkAttachment, TcpProbe, Volume
+from envspin.model import Build, Mount, Network, NetworkAttachment, Port, TcpProbe, Volume
 from envspin.plan.planning import Operation, Plan, make_plan
 from envspin.plan.selection import Selection
 
@@ -28,10 +28,10 @@ def test_the_plan_reads_as_text():
     assert str(make_plan(topology)).splitlines() == [
         "plan for test: 4 services, 1 network, 0 volumes",
         "   1  network default    joined by web, api, db, migrate",
-        "   2  image   web:1      web:1 for web",
-        "   3  image   api:1      api:1 for api",
-        "   4  image   db:1       db:1 for db",
-        "   5  image   migrate:1  migrate:1 for migrate",
+        "   2  image   web:1      pulled unless the engine holds it, for web",
+        "   3  image   api:1      pulled unless the engine holds it, for api",
+        "   4  image   db:1       pulled unless the engine holds it, for db",
+        "   5  image   migrate:1  pulled unless the engine holds it, for migrate",
         "   6  create  web        created at once; only the start waits",
         "   7  create  api        created at once; only the start waits",
         "   8  create  db         created at once; only the start waits",
@@ -117,6 +117,13 @@ def test_an_image_that_another_service_builds_is_not_pulled():
         "api": (("api", "worker"), None)
     }
     assert operations(plan)["create:worker"].needs[0] == "image:api"
+
+
+def test_an_export_of_a_port_that_will_not_be_there_is_told_at_once():
+    topology = make_topology(make_service("db", ports=(Port(5432),)), exports={"URL": "{db.host}:{db.port.81}"})
+    with pytest.raises(UsageError, match="export URL: service db does not publish port 81"):
+        make_plan(topology)
+    make_plan(make_topology(make_service("db"), exports={"URL": "{db.port.81}"}))  # its image may have it
 
 
 def test_every_operation_comes_after_what_it_waits_for():
