@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,8 @@ from envspin.events import (
 
 if TYPE_CHECKING:
     from envspin.events import Event
+
+STATUS_CHARACTERS = 100
 
 COLOURS = {"ready": "green", "failed": "red", "skipped": "yellow"}
 
@@ -68,11 +71,14 @@ class PlainProgress(Listener):
         self._write(line)
 
     def _show_image(self, event: ImageProgress) -> None:
-        # A pull reports many times a second: a log wants each new status once, and the end.
+        # A pull reports many times a second: a log wants each new status once, and the end. Of a build it wants the
+        # steps; what they print is told by the error where one fails.
+        if event.action == "build" and not event.status.startswith("Step "):
+            return
         status = "done" if event.fraction == 1.0 else event.status
         if self._last_status.get(event.image) != status and not is_chatter(status):
             self._last_status[event.image] = status
-            self._write(f"{event.action} {event.image}: {status}")
+            self._write(f"{event.action} {event.image}: {shorten(status, STATUS_CHARACTERS, placeholder=' ...')}")
 
     def _show_run(self, event: Event) -> None:
         if isinstance(event, RunStarted):
