@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
     from envspin.engine.base import Engine
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_configure() -> None:
+    """Undo what may have been inherited: under nohup, or as a shell's background job, signals are ignored.
+
+    envspin leaves ignored signals ignored, and so would those that tests start.
+    """
+    for number, handler in {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
