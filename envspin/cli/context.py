@@ -5,7 +5,6 @@ Tests put an engine of their own in place of :func:`connect_engine`.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 
 def connect_engine() -> Engine:
     """Connect to the engine of this machine; raise EngineUnreachableError where none answers."""
-    from envspin.engine.docker import DockerEngine  # noqa: PLC0415 - the SDK is slow to import
+    from envspin.run.opening import connect  # noqa: PLC0415 - not needed for a help
 
-    return DockerEngine.connect()
+    return connect()
 
 
 @contextmanager
@@ -51,15 +50,9 @@ class TopologyRequest:
 
     def load(self) -> Topology:
         """Read the topology; raise TopologyError with every problem of its files."""
-        from envspin.topology import find_compose_file, load_topology  # noqa: PLC0415 - not needed for a help
+        from envspin.run.opening import load  # noqa: PLC0415 - not needed for a help
 
-        return load_topology(
-            [find_compose_file(path) for path in self.paths],
-            environ=os.environ,
-            env_files=self.env_files,
-            profiles=self.profiles,
-            allow_unsafe=self.allow_unsafe,
-        )
+        return load(self.paths, profiles=self.profiles, env_files=self.env_files, allow_unsafe=self.allow_unsafe)
 
     def plan(self) -> Plan:
         """Read the topology and plan it; raise TopologyError or UsageError."""

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from envspin.errors import EnvspinError, UsageError
@@ -18,7 +17,6 @@ from envspin.events import (
     RunStarted,
     WarningRaised,
 )
-from envspin.model import Topology
 from envspin.plan.planning import make_plan
 from envspin.plan.selection import Selection, suggest_name
 from envspin.run import naming, timings
@@ -30,6 +28,7 @@ from envspin.run.following import LogFollower
 from envspin.run.janitor import grant_lease, list_environment
 from envspin.run.naming import DEFAULT_TTL, Identity
 from envspin.run.notifier import Notifier
+from envspin.run.opening import connect, load
 from envspin.run.record import Record, ServiceRecord, read_record, write_record
 from envspin.run.runner import Runner
 from envspin.run.service import ServiceHandle
@@ -39,9 +38,10 @@ from envspin.topology.templates import SecretField, parse_template
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from envspin.engine.base import Engine
-    from envspin.model import FileSource
+    from envspin.model import FileSource, Topology
     from envspin.plan.planning import Plan
     from envspin.run.images import PullPolicy
     from envspin.run.runner import ServiceRun
@@ -328,35 +328,6 @@ class Environment:
             if self._owns_engine:
                 self._engine.close()
         return self._removed
-
-
-def load(
-    topology: str | Path | Sequence[str | Path] | Topology,
-    *,
-    profiles: Sequence[str] = (),
-    env_files: Sequence[str | Path] = (),
-    allow_unsafe: bool = False,
-) -> Topology:
-    """Return a topology from a folder, a file or several, unless it is loaded already; raise TopologyError."""
-    from envspin.topology import find_compose_file, load_topology  # noqa: PLC0415 - not needed for a loaded one
-
-    if isinstance(topology, Topology):
-        return topology
-    paths = [topology] if isinstance(topology, str | Path) else list(topology)
-    return load_topology(
-        [find_compose_file(Path(path)) for path in paths],
-        environ=os.environ,
-        env_files=[Path(path) for path in env_files],
-        profiles=profiles,
-        allow_unsafe=allow_unsafe,
-    )
-
-
-def connect() -> Engine:
-    """Return the engine that the docker command line would use; raise EngineUnreachableError."""
-    from envspin.engine.docker import DockerEngine  # noqa: PLC0415 - the SDK takes 150 ms to import
-
-    return DockerEngine.connect()
 
 
 @contextmanager

@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from envspin.errors import EngineError, NotReadyError, ObjectNotFoundError, UsageError
-from envspin.plan.readiness import choose_probes, known_ports, merge_healthchecks
+from envspin.plan.readiness import choose_probes, known_ports
 from envspin.run import naming
 from envspin.run.access import find_endpoint
-from envspin.run.probes import Hopeless, StillUnready, WaitCancelled, make_prober, wait_until_ready
+from envspin.run.probes import Hopeless, StillUnready, WaitCancelled, wait_until_ready
 from envspin.run.record import ServiceRecord
 from envspin.run.steps import find_ready_timeout
-from envspin.run.target import ContainerTarget
+from envspin.run.target import bind_probers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -241,21 +241,25 @@ class ServiceHandle:
             raise NotReadyError(f"service {self.name!r} does not run", service=self.name, hint="start() it first")
         image = self._image or self._engine.find_image(self._container.image_id)
         image_check = image.healthcheck if image is not None else None
-        check = merge_healthchecks(service.healthcheck, image_check)
-        target = ContainerTarget(
-            self._engine, self._container, host=self._host, healthcheck=check, log_since=self._restarted_at
-        )
         probes = choose_probes(service, image_check, image.ports if image is not None else ())
-        probers = [make_prober(probe, target) for probe in probes]
+        probers = bind_probers(
+            probes,
+            self._engine,
+            service,
+            image_check,
+            self._container,
+            host=self._host,
+            log_since=self._restarted_at,
+        )
         try:
             wait_until_ready(
                 probers,
                 deadline=time.monotonic() + limit,
                 clock=time.monotonic,
-                cancelled=_EndOfContainer(target),
+                cancelled=_EndOfContainer(self),
             )
         except WaitCancelled as error:
-            raise self._explain(f"exited with code {target.state().exit_code}", error) from error
+            raise self._explain(f"exited with code {self.reload().exit_code}", error) from error
         except StillUnready as error:
             raise self._explain(f"was not ready after {limit:g} s", error) from error
         except Hopeless as error:
@@ -299,15 +303,15 @@ class ServiceHandle:
 class _EndOfContainer:
     """A cancel signal for waiting on one container: set once it does not run any more."""
 
-    def __init__(self, target: ContainerTarget) -> None:
-        self._target = target
+    def __init__(self, handle: ServiceHandle) -> None:
+        self._handle = handle
         self._looked_at = 0.0
         self._has_ended = False
 
     def is_set(self) -> bool:
         if not self._has_ended and time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._looked_at = time.monotonic()
-            self._has_ended = not self._target.state().is_running
+            self._has_ended = not self._handle.reload().is_running
         return self._has_ended
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from envspin.engine.base import NetworkSpec, VolumeSpec
 from envspin.errors import EngineError, EngineUnreachableError, UsageError
 from envspin.model import DEFAULT_READY_TIMEOUT
-from envspin.plan.readiness import merge_healthchecks
 from envspin.run import subnets
 from envspin.run.blueprint import list_own_volumes, make_container_spec, name_network, name_volume
 from envspin.run.diagnostics import Trouble
 from envspin.run.files import pack_grants
 from envspin.run.images import ensure_image
-from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, make_prober, wait_until_ready
-from envspin.run.target import ContainerTarget
+from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, wait_until_ready
+from envspin.run.target import bind_probers
 
 if TYPE_CHECKING:
     import threading
@@ -155,9 +154,7 @@ class Steps:
         """Wait until a started service has proved ready, has ended, or is out of time."""
         began = time.monotonic()
         timeout = find_ready_timeout(service)
-        check = merge_healthchecks(service.healthcheck, image.healthcheck)
-        target = ContainerTarget(self.engine, container, host=self.host, healthcheck=check)
-        probers = [make_prober(probe, target) for probe in probes]
+        probers = bind_probers(probes, self.engine, service, image.healthcheck, container, host=self.host)
         try:
             wait_until_ready(
                 probers,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from envspin.plan.readiness import merge_healthchecks
 from envspin.run.access import find_direct_address, find_endpoint
+from envspin.run.probes import make_prober
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from envspin.engine.base import ContainerInfo, Engine, ExecResult, LogStream
-    from envspin.model import Healthcheck
+    from envspin.model import Healthcheck, Probe, Service
+    from envspin.run.probes import Prober
 
 STATE_SECONDS = 0.02
 """How old an inspected state may be before a probe gets a new one."""
@@ -67,3 +70,19 @@ class ContainerTarget:
     def log_lines(self) -> LogStream:
         """Follow the container's output from its beginning, or from the Unix time that was given."""
         return self._engine.logs(self._container.id, follow=True, since=self._log_since)
+
+
+def bind_probers(
+    probes: Iterable[Probe],
+    engine: Engine,
+    service: Service,
+    image_check: Healthcheck | None,
+    container: ContainerInfo,
+    *,
+    host: str,
+    log_since: float | None = None,
+) -> list[Prober]:
+    """Return the probes of a service bound to its container; the healthcheck is the service's over its image's."""
+    check = merge_healthchecks(service.healthcheck, image_check)
+    target = ContainerTarget(engine, container, host=host, healthcheck=check, log_since=log_since)
+    return [make_prober(probe, target) for probe in probes]
