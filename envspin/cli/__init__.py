@@ -25,6 +25,10 @@ def main() -> None:
         cli(prog_name="envspin")
     except KeyboardInterrupt:  # while modules were loading
         sys.exit(INTERRUPTED)
+    finally:
+        # CPython notes an interrupt that left an exec() of text (dataclasses are made so, while modules load) and
+        # dies of SIGINT at its end, even if it was handled: the exit code would be lost. Another exec() clears it.
+        exec("")  # noqa: S102
 
 
 def find_quick_answer(arguments: list[str]) -> str | None:
