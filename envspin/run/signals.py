@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 STOPPING = (signal.SIGINT, *TERMINATING)
 
 HELD_SECONDS = 10.0
+REPEAT_SECONDS = 0.01
 
 
 class Terminated(KeyboardInterrupt):
@@ -39,8 +42,35 @@ def terminable() -> Iterator[None]:
         raised_at = time.monotonic()
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    with _handling(STOPPING, interrupt):
+    def repeat(number: signal.Signals) -> None:
+        nonlocal raised_at
+        raised_at = -HELD_SECONDS
+        # From another thread: whatever the main thread raised right here would be lost in the same place.
+        threading.Timer(REPEAT_SECONDS, os.kill, (os.getpid(), number)).start()
+
+    with _handling(STOPPING, interrupt), _noticing_lost_interrupts(repeat):
         yield
+
+
+@contextmanager
+def _noticing_lost_interrupts(repeat: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Call ``repeat`` when an interrupt hit a place that cannot raise: a finaliser or a weak reference's callback.
+
+    CPython reports what is raised there and drops it (sys.unraisablehook), so the signal would have no effect.
+    """
+    before = sys.unraisablehook
+
+    def notice(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            repeat(signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT)
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = notice
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

@@ -20,9 +20,17 @@ SEED = int(os.environ.get("ENVSPIN_TEST_SEED", "20261123"))
 pytestmark = pytest.mark.engine
 
 
-def start(verb: str, *arguments: str, name: str, **options) -> subprocess.Popen:
+class Started(subprocess.Popen):
+    """A process that does not outlive its ``with``, so that one that hangs fails its own test alone."""
+
+    def __exit__(self, *exception):
+        self.kill()
+        super().__exit__(*exception)
+
+
+def start(verb: str, *arguments: str, name: str, **options) -> Started:
     command = [sys.executable, "-m", "envspin", verb, "--name", name, "--progress", "json", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE, **options)
+    return Started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE, **options)
 
 
 def find(engine, name: str) -> list[str]:
@@ -89,8 +97,8 @@ def test_what_a_killed_owner_left_goes_at_the_next_start(real_engine):
 
 def test_run_passes_the_commands_code_and_its_endpoints(real_engine):
     script = "import os, sys; print(os.environ['TOP_URL'], os.environ['ENVSPIN_ENV']); sys.exit(7)"
-    process = start("run", "diamond", "--", sys.executable, "-c", script, name="ends-run")
-    output, _ = process.communicate(timeout=90)
+    with start("run", "diamond", "--", sys.executable, "-c", script, name="ends-run") as process:
+        output, _ = process.communicate(timeout=90)
     assert process.returncode == 7
     assert output.split()[0].startswith("http://127.0.0.1:")
     assert output.split()[1] == "ends-run"
@@ -98,8 +106,8 @@ def test_run_passes_the_commands_code_and_its_endpoints(real_engine):
 
 
 def test_left_running_it_survives_its_maker_and_down_removes_it(real_engine):
-    process = start("up", "diamond", "-d", "--json", name="ends-detached")
-    output, _ = process.communicate(timeout=90)
+    with start("up", "diamond", "-d", "--json", name="ends-detached") as process:
+        output, _ = process.communicate(timeout=90)
     assert process.returncode == 0
     document = json.loads(output)
     assert document["services"]["fill"]["state"] == "completed"

@@ -6,6 +6,7 @@ import io
 import random
 import signal
 import tarfile
+import time
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -237,6 +238,32 @@ class TestSignals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 with pytest.raises(KeyboardInterrupt):
                     signal.raise_signal(number)
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_one_that_hits_a_finaliser_is_not_lost(self, number):
+        class Late:
+            def __del__(self) -> None:
+                signal.raise_signal(number)
+
+        def work() -> None:
+            with terminable():
+                Late()
+                time.sleep(30)  # broken off by the repetition
+
+        with pytest.raises(KeyboardInterrupt) as raised:
+            work()
+        assert isinstance(raised.value, Terminated) == (number != signal.SIGINT)
+
+    def test_other_errors_in_a_finaliser_are_reported_as_ever(self, monkeypatch):
+        class Broken:
+            def __del__(self) -> None:
+                raise ValueError("broken")
+
+        reported = []
+        monkeypatch.setattr("sys.unraisablehook", reported.append)
+        with terminable():
+            Broken()
+        assert [str(each.exc_value) for each in reported] == ["broken"]
 
     def test_what_was_ignored_stays_ignored(self):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
