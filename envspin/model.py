@@ -334,6 +334,10 @@ class Service:
     """In the order written; empty only with ``network_mode: none``."""
     network_mode: str | None = None
     profiles: tuple[str, ...] = ()
+    replicas: int = 1
+    """How many containers of it run behind its name; 0 leaves it out."""
+    replica_of: str | None = None
+    """The service that this one is a further container of; set by planning only."""
     platform: str | None = None
     user: str | None = None
     working_dir: str | None = None
@@ -371,6 +375,11 @@ class Service:
     mark: Mark | None = field(default=None, compare=False)
 
 
+def replica_names(service: str, replicas: int) -> list[str]:
+    """Return how the containers of a service are called on its networks where it has several: ``web-1``, ``web-2``."""
+    return [f"{service}-{number}" for number in range(1, replicas + 1)] if replicas > 1 else []
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A network of the topology; made anew for each environment."""
@@ -399,8 +408,8 @@ class Volume:
 class Topology:
     """A dependency graph of services, ready to be planned.
 
-    ``services`` holds every service that was written, also those of inactive profiles; ``active`` names those that
-    the chosen profiles leave.
+    ``services`` holds every service that was written; ``active`` names those that take part: not those of inactive
+    profiles, nor those with no replicas.
     """
 
     name: str

@@ -10,6 +10,7 @@ from envspin.model import Condition
 from envspin.plan.readiness import known_ports
 from envspin.plan.selection import Selection, select_services
 from envspin.plan.traversal import find_dependencies, sort_by_needs
+from envspin.topology.garbage import without_collection
 from envspin.topology.templates import ServiceField, parse_template
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Plan:
         return "\n".join(_render_lines(self))
 
 
+@without_collection()
 def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
     """Work out every operation for the selected services.
 
@@ -83,13 +85,13 @@ def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
     if not selected.services:
         raise UsageError(
             f"topology {topology.name} has no service to start",
-            hint="all services have inactive profiles: choose one with --profile",
+            hint="every service has an inactive profile (choose one with --profile) or no replicas",
         )
     sort_by_needs(find_dependencies(selected.services))  # a stub can close a cycle that the file did not have
     check_exports(topology, selected.services)
     images = _collect_images(selected.services)
     unsorted = {operation.id: operation for operation in _list_operations(topology, selected.services, images)}
-    order = sort_by_needs({each.id: (*each.needs, *each.wants) for each in unsorted.values()})
+    order = sort_by_needs({id_: (*each.needs, *each.wants) for id_, each in unsorted.items()})
     return Plan(
         topology=topology,
         services=selected.services,

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from envspin.errors import UsageError
+from envspin.plan.replicas import expand_replicas
 from envspin.plan.traversal import collect_reachable, find_dependencies
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def select_services(topology: Topology, selection: Selection) -> Selected:
     left_out = {
         name: _explain_absence(name, topology, written, selection) for name in topology.services if name not in kept
     }
-    return Selected({name: changed[name] for name in changed if name in kept}, left_out)
+    return Selected(expand_replicas({name: changed[name] for name in changed if name in kept}), left_out)
 
 
 def _check_names(topology: Topology, selection: Selection) -> None:
@@ -75,7 +76,7 @@ def suggest_name(name: str, known: Iterable[str]) -> str:
 
 
 def _activate_named(topology: Topology, active: Mapping[str, Service], only: Iterable[str]) -> dict[str, Service]:
-    """Add services of inactive profiles that were asked for by name, as Compose does."""
+    """Add inactive services that were asked for by name, as Compose does with those of profiles."""
     named = dict(active)
     for name in only:
         named[name] = topology.services[name]
@@ -101,6 +102,8 @@ def _keep_needed(wanted: Mapping[str, Service], changed: Mapping[str, Service], 
 
 def _explain_absence(name: str, topology: Topology, active: Mapping[str, Service], selection: Selection) -> str:
     if name not in active:
+        if topology.services[name].replicas == 0:
+            return "it has no replicas"
         return f"its profiles are inactive: {', '.join(topology.services[name].profiles)}"
     if selection.only:
         return f"not needed by {', '.join(selection.only)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from envspin.engine.base import AttachmentSpec, ContainerSpec, MountSpec, VolumeSpec
 from envspin.plan.readiness import known_ports
+from envspin.run import naming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,12 +75,15 @@ def make_container_spec(
         )
         for each in service.networks
     )
+    labels = identity.labels(service=service.name, image=service.image or image.name)
+    if service.replica_of is not None:
+        labels[naming.REPLICA_OF] = service.replica_of
     written = [_place_mount(identity, topology, mount) for mount in service.mounts if mount.kind != "anonymous"]
     own = [MountSpec("volume", path, volume.name) for path, volume in own_volumes.items()]
     return ContainerSpec(
         name=identity.object_name(service.name),
         image=image.id,
-        labels={**service.labels, **identity.labels(service=service.name, image=service.image or image.name)},
+        labels={**service.labels, **labels},
         command=service.command,
         entrypoint=service.entrypoint,
         environment=service.environment,

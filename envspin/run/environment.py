@@ -250,6 +250,11 @@ class Environment:
             message = f"environment {self.name} has no service {service!r}"
             raise UsageError(message, hint=suggest_name(service, self.services)) from None
 
+    def replicas(self, service: str) -> list[ServiceHandle]:
+        """Return all containers of a service, the first one first; raise UsageError where there is no such service."""
+        others = [each for each in self.services.values() if each.replica_of == service]
+        return [self[service], *sorted(others, key=lambda each: (len(each.name), each.name))]
+
     @property
     def exports(self) -> Mapping[str, str]:
         """The topology's exports, with the endpoints of now (a service that was restarted may have other ports)."""

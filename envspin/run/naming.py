@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ENV = "envspin.env"
 TOPOLOGY = "envspin.topology"
 SERVICE = "envspin.service"
+REPLICA_OF = "envspin.replica-of"
 RUN = "envspin.run"
 OWNER = "envspin.owner"
 EXPIRES = "envspin.expires"

@@ -74,6 +74,11 @@ class ServiceHandle:
         return self._container.labels.get(naming.IMAGE) or self._container.image
 
     @property
+    def replica_of(self) -> str | None:
+        """The service that this one is a further replica of; None for the first and for a service with one."""
+        return self._container.labels.get(naming.REPLICA_OF)
+
+    @property
     def digest(self) -> str | None:
         """The registry digest of the image, ``sha256:...``; None for an image built here."""
         if self._image is None:
@@ -156,6 +161,7 @@ class ServiceHandle:
         times = {"create": record.create, "start": record.start, "ready": record.ready}
         return {
             "state": self.state,
+            "replica_of": self.replica_of,
             "image": self.image,
             "digest": self.digest,
             "container": self.container_id,

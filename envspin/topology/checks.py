@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from envspin.model import replica_names
+from envspin.topology.nodes import Mapping as MappingNode
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from envspin.topology.draft import Draft
+    from envspin.topology.nodes import Node
     from envspin.topology.reader import Reader
 
 DEFAULT_NETWORK = "default"
@@ -50,6 +54,16 @@ def _with_stubs(drafts: Iterable[Draft]) -> Iterator[Draft]:
             yield draft.stub
 
 
+def check_replicas(reader: Reader, drafts: Mapping[str, Draft], services: Node | None) -> None:
+    """Report services whose name is that of another one's replica (``web-2``)."""
+    places = services.entries if isinstance(services, MappingNode) else {}
+    for name, draft in drafts.items():
+        for replica in replica_names(name, draft.fields.get("replicas", 1)):
+            if replica in drafts:
+                message = f"`{replica}` is also the name of a replica of `{name}`"
+                reader.error("conflicting-keys", message, places[replica].key, "rename the service")
+
+
 def check_cycles(reader: Reader, drafts: Mapping[str, Draft]) -> None:
     """Report circles of services that wait for each other: the first ten."""
     state: dict[str, int] = {}
@@ -83,8 +97,8 @@ def _report_cycle(reader: Reader, drafts: Mapping[str, Draft], members: Sequence
     reader.error("dependency-cycle", message, at, "remove one of these dependencies")
 
 
-def check_profiles(reader: Reader, drafts: Mapping[str, Draft], profiles: Sequence[str]) -> frozenset[str]:
-    """Return the services that ``profiles`` leave; one that needs an inactive service is an error."""
+def check_active(reader: Reader, drafts: Mapping[str, Draft], profiles: Sequence[str]) -> frozenset[str]:
+    """Return the services that ``profiles`` leave and that have replicas; to need an inactive one is an error."""
     chosen = set(profiles)
     active = frozenset(name for name, draft in drafts.items() if _is_active(draft, chosen))
     for name in drafts:
@@ -93,12 +107,22 @@ def check_profiles(reader: Reader, drafts: Mapping[str, Draft], profiles: Sequen
         for target, (dependency, at) in drafts[name].depends_on.items():
             if target in active or target not in drafts or not dependency.required:
                 continue
-            wanted = " or ".join(f"--profile {profile}" for profile in drafts[target].fields["profiles"])
-            message = f"`{name}` depends on `{target}`, which is in no active profile"
-            reader.error("inactive-dependency", message, at, f"pass {wanted}, or say `required: false`")
+            why, cure = _explain_inactive(drafts[target])
+            message = f"`{name}` depends on `{target}`, which {why}"
+            reader.error("inactive-dependency", message, at, f"{cure}, or say `required: false`")
     return active
 
 
+def _explain_inactive(draft: Draft) -> tuple[str, str]:
+    """Return why a service takes no part, and what would change that."""
+    if draft.fields.get("replicas") == 0:
+        return "has no replicas", "give it at least one"
+    wanted = " or ".join(f"--profile {profile}" for profile in draft.fields["profiles"])
+    return "is in no active profile", f"pass {wanted}"
+
+
 def _is_active(draft: Draft, chosen: set[str]) -> bool:
+    if draft.fields.get("replicas") == 0:
+        return False
     profiles = draft.fields.get("profiles", ())
     return not profiles or ALL_PROFILES in chosen or not chosen.isdisjoint(profiles)

@@ -56,8 +56,8 @@ CODES: dict[str, Code] = {
     "file-missing": Code("A file or folder does not exist.", "Check the path; it starts at the file that names it."),
     "file-unreadable": Code("A file cannot be read, or is not UTF-8 text.", "Check its permissions and its encoding."),
     "inactive-dependency": Code(
-        "An active service depends on one that no chosen profile activates.",
-        "Choose the profile, or say `required: false` under `depends_on`.",
+        "An active service depends on one that no chosen profile activates, or that has no replicas.",
+        "Choose the profile, give it replicas, or say `required: false` under `depends_on`.",
     ),
     "include-conflict": Code(
         "An included file defines a name that is already defined differently.", "Rename one, or override it with `-f`."
@@ -93,7 +93,6 @@ CODES: dict[str, Code] = {
         "Warning: a fixed published port is replaced by a free one on loopback.",
         "Ask `envspin port`, or use `exports`, instead of a fixed number.",
     ),
-    "replaced-scale": Code("Warning: one container is started instead of several.", "Nothing needs to be done."),
     "reserved-label": Code("A label begins with `envspin.`, which marks envspin's own.", "Choose another label."),
     "self-dependency": Code("A service depends on itself.", "Remove that entry."),
     "too-many-files": Code("More files are included or extended than make sense.", "Look for a circle of includes."),

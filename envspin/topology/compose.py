@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envspin.model import Condition, Dependency, Network, NetworkAttachment, Service, Topology
-from envspin.topology.checks import check_cycles, check_profiles, check_references
+from envspin.topology.checks import check_active, check_cycles, check_references, check_replicas
 from envspin.topology.extension import read_service_extension, read_topology_extension
 from envspin.topology.keys import UNSUPPORTED_TOP_LEVEL_KEYS
 from envspin.topology.nodes import Mapping, is_null
@@ -34,7 +34,8 @@ def build_topology(
     _replace_links(reader, drafts)
     check_references(reader, drafts, networks, volumes, sources)
     check_cycles(reader, drafts)
-    active = check_profiles(reader, drafts, profiles)
+    check_replicas(reader, drafts, root.get("services"))
+    active = check_active(reader, drafts, profiles)
     secrets = [key.partition(":")[2] for key in sources if key.startswith("secret:")]
     extension = read_topology_extension(reader, root, drafts, secrets)
     reader.report.raise_if_failed()

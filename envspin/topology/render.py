@@ -216,6 +216,8 @@ def _render_limits(service: Service) -> dict[str, Any]:
         cpus=resources.cpus,
         pids_limit=resources.pids,
     )
+    if service.replicas != 1:
+        data["scale"] = service.replicas
     if service.ulimits:
         data["ulimits"] = {each.name: {"soft": each.soft, "hard": each.hard} for each in service.ulimits}
     return data

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from envspin.topology.nodes import Entry, Node
 
 UNLIMITED = -1
+MAX_REPLICAS = 100
+"""Containers of one service on one machine: more is a slip of the finger."""
 
 _IGNORED_DEPLOY_KEYS = (
-    "mode",
     "labels",
     "update_config",
     "rollback_config",
@@ -25,7 +26,7 @@ _IGNORED_DEPLOY_KEYS = (
     "placement",
     "endpoint_mode",
 )
-_DEPLOY_KEYS = ("resources", "replicas", *_IGNORED_DEPLOY_KEYS)
+_DEPLOY_KEYS = ("resources", "replicas", "mode", *_IGNORED_DEPLOY_KEYS)
 
 
 def _pids(reader: Reader, node: Node, what: str) -> int | None:
@@ -69,7 +70,9 @@ def _read_deploy(reader: Reader, draft: Draft, node: Node, found: dict[str, floa
     what = draft.what("deploy")
     for key, entry in reader.keys(node, what, _DEPLOY_KEYS):
         if key == "replicas":
-            check_replicas(reader, draft.name, entry)
+            read_replicas(reader, draft, entry)
+        elif key == "mode":
+            _check_mode(reader, draft, entry)
         elif key == "resources":
             for kind, limits in reader.keys(entry.value, f"{what}.resources", ("limits", "reservations")):
                 _read_limits(reader, limits.value, f"{what}.resources.{kind}", found)
@@ -97,15 +100,26 @@ def _read_limits(reader: Reader, node: Node, what: str, found: dict[str, float])
         found[attribute] = value
 
 
-def check_replicas(reader: Reader, name: str, entry: Entry) -> None:
-    """Accept one replica, warn about more, refuse none."""
-    count = reader.count(entry.value, f"services.{name}.{entry.key.text}")
-    if count == 0:
-        message = f"`{entry.key.text}: 0` is not supported"
-        reader.error("unsupported-value", message, entry.value, "use `profiles` to leave a service out")
-    elif count is not None and count > 1:
-        message = f"one container of `{name}` is started instead of {count}"
-        reader.warn("replaced-scale", message, entry.value)
+def _check_mode(reader: Reader, draft: Draft, entry: Entry) -> None:
+    mode = reader.name(entry.value, draft.what("deploy.mode"))
+    if mode == "global":
+        message = f"`deploy.mode: global` of `{draft.name}` means one container: there is one machine"
+        reader.warn("replaced-key", message, entry.key)
+    elif mode not in ("replicated", None):
+        hint = "write `x-envspin: {job: true}` for a service that runs to completion"
+        reader.error("unsupported-value", "`deploy.mode` knows `replicated` and `global`", entry.value, hint)
+
+
+def read_replicas(reader: Reader, draft: Draft, entry: Entry) -> None:
+    """Read `scale` or `deploy.replicas`, which must not contradict each other."""
+    where = "deploy.replicas" if entry.key.text == "replicas" else "scale"
+    count = reader.integer(entry.value, draft.what(where), 0, MAX_REPLICAS)
+    if count is None:
+        return
+    if draft.fields.get("replicas", count) != count:
+        message = f"`scale` and `deploy.replicas` of `{draft.name}` contradict each other"
+        reader.error("conflicting-keys", message, entry.key, "keep one of the two")
+    draft.fields["replicas"] = count
 
 
 def read_ulimits(reader: Reader, draft: Draft, entry: Entry) -> None:

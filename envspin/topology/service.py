@@ -24,7 +24,7 @@ from envspin.topology.networking import (
 )
 from envspin.topology.nodes import Mapping, Scalar, Sequence, is_null, shown
 from envspin.topology.reader import EXTENSION_PREFIX, OWN_EXTENSION, Reader
-from envspin.topology.resources import check_replicas, read_resources, read_ulimits
+from envspin.topology.resources import read_replicas, read_resources, read_ulimits
 from envspin.topology.variables import read_environment
 
 if TYPE_CHECKING:
@@ -181,10 +181,6 @@ def _read_privileged(reader: Reader, draft: Draft, entry: Entry) -> None:
         draft.fields["privileged"] = True
 
 
-def _read_scale(reader: Reader, draft: Draft, entry: Entry) -> None:
-    check_replicas(reader, draft.name, entry)
-
-
 def _skip(_reader: Reader, _draft: Draft, _entry: Entry) -> None:
     """Leave a key to another step: merging (extends), the environment's reader."""
 
@@ -240,5 +236,5 @@ READERS: dict[str, Callable[[Reader, Draft, Entry], None]] = {
     "privileged": _read_privileged,
     "pid": _read_namespace,
     "ipc": _read_namespace,
-    "scale": _read_scale,
+    "scale": read_replicas,
 }

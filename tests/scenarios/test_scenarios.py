@@ -69,6 +69,26 @@ def test_networks_separate_and_names_resolve(real_engine):
         assert not resolves(vault, "front")
 
 
+def test_replicas_stand_behind_one_name(real_engine):
+    def resolve(name: str) -> set[str]:
+        script = f"import socket; print(*socket.gethostbyname_ex('{name}')[2])"
+        return set(env["asking"].exec(["python3", "-c", script]).output.split())
+
+    with up("replicas", real_engine) as env:
+        assert [service.name for service in env.replicas("web")] == ["web", "web-2", "web-3"]
+        assert {service.state for service in env.replicas("web")} == {"ready"}
+        alone = [resolve(f"web-{number}") for number in (1, 2, 3)]
+        assert [len(addresses) for addresses in alone] == [1, 1, 1]
+        assert resolve("web") == set.union(*alone)
+        assert len(resolve("web")) == 3
+        assert len({service.port for service in env.replicas("web")}) == 3
+        assert env.exports["WEB_URL"] == f"http://127.0.0.1:{env['web'].port}"
+        assert max(service.ready_at for service in env.replicas("web")) <= env["asking"].started_at
+        assert env.variables()["ENVSPIN_WEB_3_PORT"] == str(env["web-3"].port)
+        reopened = Environment.open(env.name, engine=real_engine)
+        assert [service.replica_of for service in reopened.replicas("web")] == [None, "web", "web"]
+
+
 def test_volumes_files_and_secrets_are_in_place(real_engine, monkeypatch):
     monkeypatch.setenv("COLOUR", "green")
     with up("storage", real_engine) as env:

@@ -30,15 +30,16 @@ def command(words: tuple[str, ...], *, follow: bool, tail: int | None, as_json: 
     """Show the output of services.
 
     The first word is the environment if it names one (its name, the beginning of it, or a topology's folder);
-    otherwise all words are services of the only environment. Lines of several services stand in the order in which
-    they were written, each behind its service's name; those of one service are printed as they are. With --json each
-    line is a document of its own.
+    otherwise all words are services of the only environment. A service with several replicas means all of them.
+    Lines of several services stand in the order in which they were written, each behind its service's name; those of
+    one service are printed as they are. With --json each line is a document of its own.
     """
     from envspin.cli.selecting import take_environment  # noqa: PLC0415 - not needed for a help
 
     with cli_context.open_engine() as engine:
         environment, services = take_environment(engine, words)
-        chosen = [environment[name].name for name in services] or list(environment.services)
+        named = [handle.name for name in services for handle in environment.replicas(name)]
+        chosen = list(dict.fromkeys(named)) or list(environment.services)
         lines = environment.follow_logs(chosen, tail=tail) if follow else _merge(engine, environment, chosen, tail)
         show = print_record if as_json else make_printer(chosen)
         try:
