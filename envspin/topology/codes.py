@@ -52,7 +52,7 @@ CODES: dict[str, Code] = {
     "env-file-syntax": Code("A line of a file of variables does not parse.", "Write `NAME=value`; close each quote."),
     "extends-cycle": Code("Services extend each other in a circle.", "Remove one of the `extends`."),
     "extends-depth": Code("Services extend each other over too many levels.", "Extend fewer levels."),
-    "file-empty": Code("The file holds nothing, or not a mapping.", "A Compose file needs at least `services:`."),
+    "file-empty": Code("The file holds nothing.", "A Compose file needs at least `services:`."),
     "file-missing": Code("A file or folder does not exist.", "Check the path; it starts at the file that names it."),
     "file-unreadable": Code("A file cannot be read, or is not UTF-8 text.", "Check its permissions and its encoding."),
     "inactive-dependency": Code(
