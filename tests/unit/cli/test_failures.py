@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from envspin.cli import context as cli_context
+from envspin.cli.app import cli
 from envspin.engine.fake import Exit, Line, Script
 from envspin.errors import EngineError, EngineUnreachableError, ImageError, LockError
 
@@ -29,6 +31,16 @@ def test_all_problems_of_a_file_are_told_with_their_places(invoke):
         assert "did you mean `image`?" in text
         assert "cache" in text
         assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False)],
+)
+def test_messages_are_coloured_where_the_terminal_can_and_nobody_minds(environment, coloured):
+    Path("compose.yaml").write_text(WRONG)
+    result = CliRunner().invoke(cli, ["config"], color=True, env=environment)
+    assert ("\x1b[" in result.stderr) == coloured
 
 
 def test_a_bad_topology_is_told_before_the_engine_is_asked(invoke, monkeypatch):
