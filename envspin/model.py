@@ -103,6 +103,8 @@ class Port:
 
     container: int
     protocol: Literal["tcp", "udp", "sctp"] = "tcp"
+    published: str = field(default="", compare=False)
+    """The fixed address on the host that the file asks for, which a free one replaces; empty where it asks for none."""
 
     def __str__(self) -> str:
         return f"{self.container}/{self.protocol}"
@@ -373,6 +375,8 @@ class Service:
     reset: ResetStrategy | None = None
     snapshot: bool = False
     mark: Mark | None = field(default=None, compare=False)
+    undeclared: tuple[str, ...] = field(default=(), compare=False)
+    """Variables that the service's text uses or hands on, and that nothing sets."""
 
 
 def replica_names(service: str, replicas: int) -> list[str]:
@@ -427,6 +431,8 @@ class Topology:
     matrix: Mapping[str, object] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """What interpolation saw: configs and secrets with an ``environment`` source read it too."""
+    undeclared: tuple[str, ...] = field(default=(), compare=False)
+    """Variables that the text outside of services uses, and that nothing sets."""
     warnings: tuple[Problem, ...] = ()
 
 

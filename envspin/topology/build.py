@@ -46,20 +46,20 @@ def _context(reader: Reader, node: Node, what: str) -> Path | None:
 
 _FIELDS: dict[str, Callable[[Reader, Node, str], object]] = {
     "context": _context,
-    "dockerfile": Reader.name,
+    "dockerfile": Reader.option,
     "dockerfile_inline": Reader.text,
     "args": _args,
-    "target": Reader.name,
+    "target": Reader.option,
     "labels": Reader.settings,
-    "network": Reader.name,
+    "network": Reader.option,
     "extra_hosts": _hosts,
     "platforms": Reader.unique,
     "no_cache": Reader.boolean,
     "pull": Reader.boolean,
     "shm_size": Reader.size,
 }
-_NO_EFFECT = ("cache_from", "cache_to", "no_cache_filter", "provenance", "sbom", "tags")
-_UNSUPPORTED = ("additional_contexts", "entitlements", "isolation", "privileged", "secrets", "ssh", "ulimits")
+NO_EFFECT_KEYS = ("cache_from", "cache_to", "no_cache_filter", "provenance", "sbom", "tags")
+UNSUPPORTED_KEYS = ("additional_contexts", "entitlements", "isolation", "privileged", "secrets", "ssh", "ulimits")
 
 
 def read_build(reader: Reader, draft: Draft, entry: Entry) -> None:
@@ -84,10 +84,10 @@ def read_build(reader: Reader, draft: Draft, entry: Entry) -> None:
 
 def _read_fields(reader: Reader, draft: Draft, node: Mapping, what: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for key, (at, value) in reader.keys(node, what, (*_FIELDS, *_NO_EFFECT, *_UNSUPPORTED)):
+    for key, (at, value) in reader.keys(node, what, (*_FIELDS, *NO_EFFECT_KEYS, *UNSUPPORTED_KEYS)):
         if key in _FIELDS:
             fields[key] = _FIELDS[key](reader, value, f"{what}.{key}")
-        elif key in _NO_EFFECT:
+        elif key in NO_EFFECT_KEYS:
             reader.warn("replaced-key", f"`build.{key}` of `{draft.name}` has no effect on a test image", at)
         else:
             message = f"`build.{key}` is not supported: images are built with the engine's classic builder"

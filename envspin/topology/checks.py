@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_NETWORK = "default"
 ALL_PROFILES = "*"
 MAX_CYCLES = 10
+MAX_MEMBERS = 20
+"""Services of one circle that are shown."""
 
 
 def check_references(
@@ -90,8 +92,15 @@ def check_cycles(reader: Reader, drafts: Mapping[str, Draft]) -> None:
                 _report_cycle(reader, drafts, trail[trail.index(name) :])
 
 
+def _shorten(members: Sequence[str]) -> Sequence[str]:
+    if len(members) <= MAX_MEMBERS:
+        return members
+    half = MAX_MEMBERS // 2
+    return [*members[:half], f"({len(members) - 2 * half} more)", *members[-half:]]
+
+
 def _report_cycle(reader: Reader, drafts: Mapping[str, Draft], members: Sequence[str]) -> None:
-    shown = " -> ".join((*members, members[0]))
+    shown = " -> ".join((*_shorten(members), members[0]))
     _, at = drafts[members[-1]].depends_on[members[0]]
     message = f"the services depend on each other in a circle: {shown}"
     reader.error("dependency-cycle", message, at, "remove one of these dependencies")

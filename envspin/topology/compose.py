@@ -13,6 +13,7 @@ from envspin.topology.nodes import Mapping, is_null
 from envspin.topology.reader import EXTENSION_PREFIX, Reader
 from envspin.topology.service import read_service
 from envspin.topology.toplevel import DEFAULT_NETWORK, check_name, read_networks, read_sources, read_volumes
+from envspin.topology.undeclared import note_undeclared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +28,7 @@ def build_topology(
     root: Mapping, reader: Reader, *, name: str, files: Sequence[Path], profiles: Sequence[str]
 ) -> Topology:
     """Return the topology that ``root`` describes; raises ``TopologyError`` with every problem found."""
-    _check_top_level_keys(reader, root)
+    check_top_level_keys(reader, root)
     drafts = _read_services(reader, root)
     networks, volumes, sources = read_networks(reader, root), read_volumes(reader, root), read_sources(reader, root)
     _join_default_network(drafts, networks)
@@ -39,6 +40,7 @@ def build_topology(
     secrets = [key.partition(":")[2] for key in sources if key.startswith("secret:")]
     extension = read_topology_extension(reader, root, drafts, secrets)
     reader.report.raise_if_failed()
+    undeclared = note_undeclared(reader.report, root, drafts.values())
     return Topology(
         name=name,
         directory=reader.directory,
@@ -52,17 +54,22 @@ def build_topology(
         timeout=extension.timeout,
         hermetic=extension.hermetic,
         matrix=extension.matrix,
+        undeclared=undeclared,
         warnings=reader.report.warnings(),
     )
 
 
-def _check_top_level_keys(reader: Reader, root: Mapping) -> None:
+def check_top_level_keys(reader: Reader, root: Mapping) -> None:
+    """Report the keys of a file's top level that are not supported, without effect, or unknown."""
     for key, entry in root.entries.items():
         if key in UNSUPPORTED_TOP_LEVEL_KEYS and not is_null(entry.value):
             reason = UNSUPPORTED_TOP_LEVEL_KEYS[key]
             reader.error("unsupported-key", f"`{key}` is not supported: {reason}", entry.key)
         elif key == "version":
             reader.warn("obsolete-key", "`version` has no effect", entry.key, "leave it out")
+        elif key == "name":
+            if not is_null(entry.value):
+                reader.scalar(entry.value, "name")
         elif key not in TOP_LEVEL_KEYS and not key.startswith(EXTENSION_PREFIX):
             reader.unknown_key(entry.key, "", TOP_LEVEL_KEYS)
 
@@ -87,7 +94,7 @@ def _join_default_network(drafts: dict[str, Draft], networks: dict[str, Network]
     """Let services that name no network join the default one, as in Compose."""
     for draft in drafts.values():
         for each in (draft, draft.stub) if draft.stub else (draft,):
-            if "networks" not in each.fields and not each.fields.get("network_mode"):
+            if not each.fields.get("networks") and not each.fields.get("network_mode"):
                 each.fields["networks"] = (NetworkAttachment(DEFAULT_NETWORK),)
                 networks.setdefault(DEFAULT_NETWORK, Network(DEFAULT_NETWORK))
             elif any(at.network == DEFAULT_NETWORK for at in each.fields.get("networks", ())):
@@ -133,6 +140,8 @@ def _finish(draft: Draft, *, job: bool) -> Service:
     fields = dict(draft.fields)
     fields["mounts"] = tuple(draft.mounts.values())
     fields["depends_on"] = tuple(dependency for dependency, _ in draft.depends_on.values())
+    if draft.undeclared:
+        fields["undeclared"] = tuple(draft.undeclared)
     if job:
         fields["job"] = True
     if draft.stub:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from envspin.topology import limits
 from envspin.topology.interpolation import InterpolationError, interpolate
 from envspin.topology.nodes import Place
 
@@ -23,12 +24,15 @@ _BLANK = re.compile(r"[ \t\r\n]*(?:#[^\n]*[ \t\r\n]*)*")
 _KEY = re.compile(r"(?:export[ \t]+)?([A-Za-z0-9_.\-\[\]]+)[ \t]*")
 _SEPARATOR = re.compile(r"[=:][ \t]*")
 _UNQUOTED = re.compile(r"[^\n]*")
-_COMMENT = re.compile(r"(?:^|[ \t])#.*")
+_COMMENT = re.compile(r"[ \t]#.*")
 _REST = re.compile(r"[ \t\r]*(?:#[^\n]*)?(?=\n|$)")
 _SINGLE = re.compile(r"'([^'\\]*(?:\\.[^'\\]*)*)'", re.DOTALL)
 _DOUBLE = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "$": "$$"}
+_ESCAPE = re.compile(r"\\(?:0(?!000)([0-3][0-7]{2})|(.))", re.DOTALL)
+_QUOTED = re.compile(r"(?s)(?<= the name) `.*|: .*")
+"""What a message quotes of a value, which may be a secret with an unlucky dollar sign."""
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPES |= {"$": "$$", '"': '"', "\\": "\\"}
 
 
 class _SyntaxFaultError(Exception):
@@ -45,17 +49,22 @@ class _SyntaxFaultError(Exception):
 def parse_dotenv(document: Document, lookup: Lookup, report: Report, *, raw: bool = False) -> dict[str, str]:
     """Return the variables of ``document``; faulty lines are reported, and the others are still read."""
     if raw:
+        report.charge(limits.ASSIGNMENTS, document.count_lines(), Place(document, 1, 1))
         return _parse_raw(document.text)
     text = document.text.replace("\r\n", "\n")
     values: dict[str, str] = {}
     position = 0
+    start = Place(document, 1, 1)
+    report.charge(limits.VARIABLES, sum(map(text.count, "${}")), start)
     while True:
+        report.charge(limits.ASSIGNMENTS, 1, start)
         blank = _BLANK.match(text, position)
         position = blank.end() if blank else position
         if position >= len(text):
             return values
         try:
-            position = _read_entry(text, position, lookup, values)
+            name, position = _read_entry(text, position, lookup, values)
+            report.charge(limits.SUBSTITUTED, len(values.get(name, "")), start)
         except _SyntaxFaultError as fault:
             column = fault.offset - text.rfind("\n", 0, fault.offset)
             place = Place(document, text.count("\n", 0, fault.offset) + 1, column)
@@ -75,8 +84,8 @@ def _parse_raw(text: str) -> dict[str, str]:
     return values
 
 
-def _read_entry(text: str, position: int, lookup: Lookup, values: dict[str, str]) -> int:
-    """Read one variable at ``position`` into ``values``; return the position behind it."""
+def _read_entry(text: str, position: int, lookup: Lookup, values: dict[str, str]) -> tuple[str, int]:
+    """Read one variable at ``position`` into ``values``; return its name and the position behind it."""
     key = _KEY.match(text, position)
     if not key:
         raise _SyntaxFaultError("a line must be NAME=VALUE", position)
@@ -85,11 +94,11 @@ def _read_entry(text: str, position: int, lookup: Lookup, values: dict[str, str]
     if not separator:
         rest = _REST.match(text, key.end())
         if not rest:
-            raise _SyntaxFaultError(f"`=` must follow the name `{name}`", key.end())
+            raise _SyntaxFaultError("`=` must follow the name", key.end())  # which may be a piece of a secret
         inherited = lookup(name)
         if inherited is not None:
             values[name] = inherited
-        return rest.end()
+        return name, rest.end()
     start = separator.end()
     quote = text[start : start + 1]
     if quote in ("'", '"'):
@@ -97,9 +106,9 @@ def _read_entry(text: str, position: int, lookup: Lookup, values: dict[str, str]
     else:
         found = _UNQUOTED.match(text, start)
         end = found.end() if found else start
-        value = _COMMENT.sub("", text[start:end]).strip()
+        value = _COMMENT.sub("", text[separator.start() + 1 : end]).strip()  # a `#` behind `=` begins no comment
     values[name] = value if quote == "'" else _substitute(value, start, lookup, values)
-    return end
+    return name, end
 
 
 def _read_quoted(text: str, start: int, quote: str) -> tuple[str, int]:
@@ -113,7 +122,13 @@ def _read_quoted(text: str, start: int, quote: str) -> tuple[str, int]:
     value = found.group(1)
     if quote == "'":
         return value.replace("\\'", "'"), rest.end()
-    return _ESCAPE.sub(lambda match: _ESCAPES.get(match.group(1), match.group(1)), value), rest.end()
+    return _ESCAPE.sub(_unescape, value), rest.end()
+
+
+def _unescape(match: re.Match[str]) -> str:
+    r"""Return what an escape means; what means nothing, as in ``\d``, stays as it is."""
+    octal, letter = match.groups()
+    return chr(int(octal, 8)) if octal else _ESCAPES.get(letter, match.group())
 
 
 def _substitute(value: str, start: int, lookup: Lookup, values: dict[str, str]) -> str:
@@ -126,4 +141,4 @@ def _substitute(value: str, start: int, lookup: Lookup, values: dict[str, str]) 
     try:
         return interpolate(value, find)
     except InterpolationError as error:
-        raise _SyntaxFaultError(error.message, start, error.hint, error.code) from error
+        raise _SyntaxFaultError(_QUOTED.sub("", error.message), start, error.hint, error.code) from error

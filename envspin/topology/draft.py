@@ -33,6 +33,8 @@ class Draft:
     stub: Draft | None = None
     mounts: dict[str, Mount] = field(default_factory=dict)
     """By target: of two mounts on one target the later wins, as in Compose."""
+    undeclared: dict[str, None] = field(default_factory=dict)
+    """Variables that the service uses or hands on, and that nothing sets."""
 
     def refer(self, kind: str, name: str, at: Place) -> None:
         """Note that ``name`` must exist."""

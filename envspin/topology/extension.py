@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from envspin.model import ResetStrategy
+from envspin.topology.limits import TEMPLATES
 from envspin.topology.nodes import Mapping, Scalar, Sequence, is_null
 from envspin.topology.probes import read_command, read_probes
 from envspin.topology.reader import OWN_EXTENSION, Reader
@@ -66,6 +67,7 @@ def _read_stub(reader: Reader, draft: Draft, node: Node, what: str) -> Draft | N
     if mapping is None:
         return None
     extension = mapping.get(OWN_EXTENSION)
+    _check_stub(reader, mapping, extension, what)
     if isinstance(extension, Mapping) and "stub" in extension.entries:
         reader.error("bad-value", f"`{what}`: a stub has no stub", extension.entries["stub"].key)
         mapping = mapping.replaced({k: v for k, v in mapping.entries.items() if k != OWN_EXTENSION})
@@ -78,13 +80,26 @@ def _read_stub(reader: Reader, draft: Draft, node: Node, what: str) -> Draft | N
     return stub
 
 
+def _check_stub(reader: Reader, stub: Mapping, extension: Node | None, what: str) -> None:
+    """Report what a stub cannot say, and what it says in two places."""
+    extends = stub.entries.get("extends")
+    if extends is not None and not is_null(extends.value):
+        message = f"`{what}.extends` is not supported: a stub says all about itself"
+        reader.error("unsupported-key", message, extends.key)
+    within = extension.entries if isinstance(extension, Mapping) else {}
+    for key in SERVICE_KEYS:
+        if key in stub.entries and key in within:
+            message = f"`{what}` says `{key}` twice: beside its `{OWN_EXTENSION}` and within"
+            reader.error("conflicting-keys", message, stub.entries[key].key, "keep one of the two")
+
+
 def _lift_extension(stub: Mapping) -> dict[str, Entry]:
     """Return a stub's entries with `ready` and the like moved into its `x-envspin`: both places are allowed."""
     own = {key: entry for key, entry in stub.entries.items() if key in SERVICE_KEYS and key != "stub"}
     rest = {key: entry for key, entry in stub.entries.items() if key not in own}
-    if not own:
-        return rest
     extension = rest.get(OWN_EXTENSION)
+    if not own or (extension and not isinstance(extension.value, Mapping) and not is_null(extension.value)):
+        return rest
     if extension and isinstance(extension.value, Mapping):
         own = {**extension.value.entries, **own}
     first = next(iter(own.values())).key
@@ -94,7 +109,7 @@ def _lift_extension(stub: Mapping) -> dict[str, Entry]:
 
 
 def _read_reset(reader: Reader, node: Node, what: str) -> ResetStrategy | None:
-    if isinstance(node, Scalar) and node.text in _RESETS:
+    if isinstance(node, Scalar) and node.text in _RESETS and node.text != "exec":
         return ResetStrategy(_RESETS[node.text][0])
     mapping = reader.mapping(node, what)
     if mapping is None:
@@ -185,6 +200,7 @@ def _is_variable(name: str) -> bool:
 
 
 def _check_template(reader: Reader, scalar: Scalar, services: Collection[str], secrets: Collection[str]) -> None:
+    reader.report.charge(TEMPLATES, len(scalar.text), scalar)
     try:
         parts = parse_template(scalar.text)
     except TemplateError as error:

@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envspin.topology import limits
+from envspin.topology.compose import check_top_level_keys
 from envspin.topology.dotenv import parse_dotenv
-from envspin.topology.files import display_name, read_text
+from envspin.topology.files import display_name, is_file, read_text
 from envspin.topology.interpolation import InterpolationError, interpolate
-from envspin.topology.merge import Merger, content, strip_tags
+from envspin.topology.merge import Merger, content, count_values, strip_tags
 from envspin.topology.nodes import Document, Entry, Mapping, Place, Scalar, Sequence, is_null
 from envspin.topology.reader import OWN_EXTENSION, Reader
 from envspin.topology.source import Parsed, parse_yaml
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
     from envspin.topology.nodes import Node
     from envspin.topology.report import Report
 
-MAX_FILES = 200
 MAX_EXTENDS = 50
-MAX_SUBSTITUTED = 16 * 1024 * 1024
 _SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 _ENV_FILE = ".env"
 
@@ -41,9 +41,7 @@ class Loader:
 
     def read(self, path: Path, directory: Path, variables: Mapping_[str, str], at: Place | None = None) -> Parsed:
         """Parse a file whose relative paths start at ``directory``; variables are not put in yet."""
-        if len(self.files) >= MAX_FILES:
-            self.report.error("too-many-files", f"more than {MAX_FILES} files are drawn in", at)
-            return Parsed()
+        self.report.charge(limits.READS, 1, at)
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as the user wrote them
         if absolute not in self.files:
             self.files.append(absolute)
@@ -63,7 +61,7 @@ class Loader:
             self.report.error("file-empty", "the file is empty", place, "a topology needs at least `services:`")
         for root in filled:
             if not isinstance(root, Mapping):
-                self.report.error("file-empty", "a Compose file must be a mapping with `services:`", root)
+                self.report.error("wrong-type", "a Compose file must be a mapping with `services:`", root)
 
     def find_name(self, parsed: Parsed) -> Scalar | None:
         """Return the file's `name:` with variables put in; faults are left to be reported with all others."""
@@ -88,6 +86,9 @@ class Loader:
                 if isinstance(root, Mapping):
                     layer = self._include(self._extend_services(root), trail)
                     merged = layer if merged is None else self.merger.merge_files(merged, layer)
+        written: list[Node] = [root for parsed in documents for root in parsed.roots]
+        if merged is not None and not trail and written != [merged]:
+            self.report.charge(limits.EXPANDED, count_values(merged), merged)
         if merged is not None and any(parsed.tagged for parsed in documents):
             stripped = strip_tags(merged)
             return stripped if isinstance(stripped, Mapping) else None
@@ -96,14 +97,10 @@ class Loader:
     def _substitute(self, parsed: Parsed) -> None:
         """Replace the variables of all values of a file, in place; each unset one is warned of once."""
         unset: set[str] = set()
-        size = 0
         for scalar in parsed.templates:
             if scalar.raw is not None:
                 continue
-            if size > MAX_SUBSTITUTED:
-                message = f"variables add more than {MAX_SUBSTITUTED >> 20} MiB to the file"
-                self.report.error("interpolation-size", message, scalar)
-                return
+            self.report.charge(limits.VARIABLES, sum(map(scalar.text.count, "${}")), scalar)
 
             def warn(name: str, scalar: Scalar = scalar) -> None:
                 if name not in unset:
@@ -119,7 +116,7 @@ class Loader:
                 self.report.settle(scalar)
                 text = ""
             scalar.raw, scalar.text = scalar.text, text
-            size += len(text)
+            self.report.charge(limits.SUBSTITUTED, len(text), scalar)
 
     def _extend_services(self, root: Mapping) -> Mapping:
         """Return a file in which every `extends` is resolved."""
@@ -142,6 +139,7 @@ class Loader:
         entry = service.entries.get("extends")
         if entry is None or is_null(entry.value):
             return service
+        self.report.charge(limits.EXTENSIONS, 1, entry.key)
         here = (root.document.name, name)
         own = service.replaced({key: value for key, value in service.entries.items() if key != "extends"})
         if here in trail:
@@ -244,7 +242,7 @@ class Loader:
         """Return the including file's variables over those of the included project's own files."""
         outer = item.document.variables
         default = folder / _ENV_FILE
-        if not env_files and default.is_file():
+        if not env_files and is_file(default):
             env_files = [(default, item)]
         values: dict[str, str] = {}
         for path, at in env_files:
@@ -252,20 +250,26 @@ class Loader:
             if text is not None:
                 document = Document(display_name(path), text, path.parent, confidential=True)
                 values |= parse_dotenv(document, {**values, **outer}.get, self.report)
+        if not values:
+            return outer
+        self.report.charge(limits.ENVIRONMENT, len(values) + len(outer), item)
         return {**values, **outer}
 
     def _import(self, root: Mapping, included: Mapping) -> Mapping:
         """Add an included project's sections; what exists already must say the same."""
+        check_top_level_keys(self._reader, included)
         entries = dict(root.entries)
         for section in _SECTIONS:
             theirs = included.entries.get(section)
-            if theirs is None or not isinstance(theirs.value, Mapping):
+            if theirs is None or is_null(theirs.value):
                 continue
-            ours = entries.get(section)
-            if ours is None or not isinstance(ours.value, Mapping):
+            ours, given = entries.get(section), self._reader.mapping(theirs.value, section)
+            if given is None:
+                continue
+            if ours is None or is_null(ours.value):
                 entries[section] = theirs
-                continue
-            entries[section] = Entry(ours.key, self._import_section(section, ours.value, theirs.value))
+            elif isinstance(ours.value, Mapping):
+                entries[section] = Entry(ours.key, self._import_section(section, ours.value, given))
         extension = included.entries.get(OWN_EXTENSION)
         if extension is not None:
             own = entries.get(OWN_EXTENSION)

@@ -41,6 +41,8 @@ def interpolate(text: str, lookup: Lookup, on_unset: Callable[[str], None] = lam
 
     Raises ``InterpolationError`` for bad syntax, for a required variable that is missing, and for results over 1 MiB.
     """
+    if len(text) > MAX_RESULT:
+        raise InterpolationError("interpolation-size", "a text with variables is longer than 1 MiB", 0)
     return _Substitution(lookup, on_unset).expand(text, 0, 0)
 
 

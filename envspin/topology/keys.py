@@ -40,10 +40,12 @@ UNSUPPORTED_SERVICE_KEYS: dict[str, str] = {
     "models": "envspin runs no models",
     "oom_kill_disable": "a container without memory must fail, not hang",
     "post_start": "write a service with `x-envspin: {job: true}` instead",
+    "pre_start": "write a service with `x-envspin: {job: true}` instead",
     "pre_stop": "containers are removed without ceremony",
     "provider": "envspin runs containers only",
     "runtime": "the engine's default runtime is used",
     "storage_opt": "the engine's storage is used as it is",
+    "umask": "the image's own file mode mask stays",
     "use_api_socket": "containers get no access to the engine",
     "userns_mode": "containers keep the engine's user namespace",
     "uts": "containers keep a host name of their own",
@@ -51,4 +53,7 @@ UNSUPPORTED_SERVICE_KEYS: dict[str, str] = {
 }
 """Each is an error that gives this reason."""
 
-UNSUPPORTED_TOP_LEVEL_KEYS: dict[str, str] = {"models": "envspin runs no models"}
+UNSUPPORTED_TOP_LEVEL_KEYS: dict[str, str] = {
+    "jobs": "write a service with `x-envspin: {job: true}` instead",
+    "models": "envspin runs no models",
+}

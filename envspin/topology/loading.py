@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import re
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +12,15 @@ from envspin.errors import TopologyError
 from envspin.model import Problem
 from envspin.topology.compose import build_topology
 from envspin.topology.dotenv import parse_dotenv
-from envspin.topology.files import COMPOSE_FILE_NAMES, display_name, read_text
+from envspin.topology.files import COMPOSE_FILE_NAMES, display_name, is_file, read_text
+from envspin.topology.garbage import without_collection
 from envspin.topology.includes import Loader
 from envspin.topology.nodes import Document
 from envspin.topology.reader import Reader, nearest
 from envspin.topology.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from envspin.model import Topology
     from envspin.topology.source import Parsed
@@ -37,13 +36,13 @@ def find_compose_file(path: Path) -> Path:
 
     Raises ``TopologyError`` if there is none.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - unlike pathlib, it raises nothing for impossible names
         for name in COMPOSE_FILE_NAMES:
-            if (path / name).is_file():
+            if is_file(path / name):
                 return path / name
         hint = "a topology is a folder with one of: " + ", ".join(COMPOSE_FILE_NAMES)
         raise TopologyError([Problem("file-missing", f"the folder `{path}` holds no Compose file", hint=hint)])
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110
         return path
     raise TopologyError([Problem("file-missing", f"there is no file or folder `{path}`", hint=_nearest_file(path))])
 
@@ -74,20 +73,8 @@ def load_topology(
     files = [find_compose_file(Path(path)) for path in paths]
     if not files:
         raise TopologyError([Problem("file-missing", "no Compose file was named")])
-    with _without_collection():
+    with without_collection():
         return _load(files, environ, env_files, profiles, allow_unsafe=allow_unsafe)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Switch the cyclic garbage collector off: it would walk the growing tree again and again to find nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def read_name(path: Path, *, environ: Mapping[str, str]) -> str:
@@ -96,7 +83,7 @@ def read_name(path: Path, *, environ: Mapping[str, str]) -> str:
     Raises ``TopologyError`` where there is no Compose file.
     """
     file = find_compose_file(path)
-    report = Report()
+    report = Report(patient=True)
     directory = Path(os.path.abspath(file)).parent  # noqa: PTH100 - links stay as the user wrote them
     variables = {**_read_env_files((), directory, environ, report), **environ}
     loader = Loader(report)
@@ -133,7 +120,7 @@ def _read_env_files(
 ) -> dict[str, str]:
     values: dict[str, str] = {}
     default = directory / ENV_FILE
-    found = list(env_files) or ([default] if default.is_file() else [])
+    found = list(env_files) or ([default] if is_file(default) else [])
     for path in found:
         text = read_text(path, None, report)
         if text is not None:

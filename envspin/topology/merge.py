@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from envspin.topology.limits import MERGED
 from envspin.topology.nodes import (
     OVERRIDE_TAG,
     RESET_TAG,
@@ -36,11 +37,7 @@ _WITHOUT_DOUBLES = (
     "dns",
     "dns_opt",
     "dns_search",
-    "env_file",
-    "expose",
-    "extra_hosts",
     "group_add",
-    "links",
     "profiles",
     "security_opt",
     "tmpfs",
@@ -69,6 +66,7 @@ class Merger:
         special = find_rule(path)
         if is_null(overlay):
             return overlay if special is _replace else base
+        self.report.charge(MERGED, _width(base) + _width(overlay), overlay)
         if special is not None:
             return special(self, base, overlay, path)
         if isinstance(base, Mapping) and isinstance(overlay, Mapping):
@@ -85,6 +83,7 @@ class Merger:
 
     def merge_mappings(self, base: Mapping, overlay: Mapping, path: tuple[str, ...]) -> Mapping:
         """Merge key by key."""
+        self.report.charge(MERGED, len(base.entries), overlay)
         entries = dict(base.entries)
         for key, entry in overlay.entries.items():
             below = entries.get(key)
@@ -92,6 +91,12 @@ class Merger:
                 entry if below is None else Entry(entry.key, self.merge(below.value, entry.value, (*path, key)))
             )
         return overlay.replaced(entries)
+
+
+def _width(node: Node) -> int:
+    if isinstance(node, Mapping):
+        return len(node.entries)
+    return len(node.items) if isinstance(node, Sequence) else 1
 
 
 def find_rule(path: tuple[str, ...]) -> Merge | None:
@@ -136,7 +141,7 @@ def _named(node: Node, separator: str) -> dict[str, Entry] | None:
         return None
     found: dict[str, Entry] = {}
     for item in node.items:
-        if not isinstance(item, Scalar):
+        if not isinstance(item, Scalar) or item.is_null:
             return None
         name, given, value = item.text.partition(separator)
         raw = None if item.raw is None else item.raw.partition(separator)[2]
@@ -145,8 +150,16 @@ def _named(node: Node, separator: str) -> dict[str, Entry] | None:
     return found
 
 
+def _merge_dependencies(merger: Merger, base: Node, overlay: Node, path: tuple[str, ...]) -> Node:
+    """Merge ``depends_on``: a list of names says a condition too, the usual one."""
+    low, high = _as_names(base), _as_names(overlay)
+    if low and high and isinstance(overlay, Sequence):
+        return high.replaced(low.entries | high.entries)
+    return _merge_names(merger, base, overlay, path)
+
+
 def _merge_names(merger: Merger, base: Node, overlay: Node, path: tuple[str, ...]) -> Node:
-    """Merge ``depends_on`` and ``networks``: a list of names is a mapping without settings."""
+    """Merge ``networks``: a list of names is a mapping without settings."""
     low, high = _as_names(base), _as_names(overlay)
     return merger.merge_mappings(low, high, (*path, "")) if low and high else overlay
 
@@ -158,7 +171,7 @@ def _as_names(node: Node) -> Mapping | None:
         return None
     entries: dict[str, Entry] = {}
     for item in node.items:
-        if not isinstance(item, Scalar):
+        if not isinstance(item, Scalar) or item.is_null:
             return None
         entries[item.text] = Entry(item, Scalar(item.document, item.line, item.column, ""))
     return Mapping(node.document, node.line, node.column, entries)
@@ -191,12 +204,52 @@ def _append_by(base: Node, overlay: Node, identify: Callable[[Node], object]) ->
     return Sequence(overlay.document, overlay.line, overlay.column, list(found.values()))
 
 
-def _merge_targets(_merger: Merger, base: Node, overlay: Node, _path: tuple[str, ...]) -> Node:
-    return _append_by(base, overlay, _mount_target)
+def _merge_hosts(_merger: Merger, base: Node, overlay: Node, _path: tuple[str, ...]) -> Node:
+    return _append_by(_as_hosts(base), _as_hosts(overlay), content)
 
 
-def _merge_grants(_merger: Merger, base: Node, overlay: Node, _path: tuple[str, ...]) -> Node:
-    return _append_by(base, overlay, _grant_target)
+def _as_hosts(node: Node) -> Node:
+    """Return ``extra_hosts`` as a list of ``NAME=ADDRESS``; shapes that a reader will report stay."""
+    if not isinstance(node, Mapping):
+        return node
+    hosts: list[Node] = []
+    for key, value in node.entries.values():
+        for address in value.items if isinstance(value, Sequence) else [value]:
+            if not isinstance(address, Scalar):
+                return node
+            raw = None if address.raw is None else f"{key.text}={address.raw}"
+            text = f"{key.text}={address.text}"
+            hosts.append(Scalar(address.document, address.line, address.column, text, address.plain, raw=raw))
+    return Sequence(node.document, node.line, node.column, hosts)
+
+
+def _append_lists(
+    _merger: Merger,
+    base: Node,
+    overlay: Node,
+    _path: tuple[str, ...],
+    identify: Callable[[Node], object] | None = None,
+) -> Node:
+    """Append where only lists are right; what is not a list is left for its reader to report."""
+    wrong = next((node for node in (overlay, base) if not isinstance(node, Sequence)), None)
+    return _append_by(base, overlay, identify or content) if wrong is None else wrong
+
+
+def _merge_targets(merger: Merger, base: Node, overlay: Node, path: tuple[str, ...]) -> Node:
+    return _append_lists(merger, base, overlay, path, _mount_target)
+
+
+def _merge_grants(merger: Merger, base: Node, overlay: Node, path: tuple[str, ...]) -> Node:
+    return _append_lists(merger, base, overlay, path, _grant_target)
+
+
+def _merge_env_files(_merger: Merger, base: Node, overlay: Node, _path: tuple[str, ...]) -> Node:
+    return _append_by(base, overlay, _file_path)
+
+
+def _file_path(node: Node) -> object:
+    path = node.get("path") if isinstance(node, Mapping) else node
+    return path.text if isinstance(path, Scalar) else content(node)
 
 
 def _mount_target(node: Node) -> object:
@@ -237,17 +290,38 @@ _SERVICE_RULES: dict[str, Merge] = {
     **dict.fromkeys(_PAIRS, _merge_pairs),
     "build": _merge_build,
     "build.args": _merge_pairs,
+    "build.extra_hosts": _merge_hosts,
     "build.labels": _merge_pairs,
     "command": _replace,
     "configs": _merge_grants,
-    "depends_on": _merge_names,
+    "depends_on": _merge_dependencies,
     "entrypoint": _replace,
+    "env_file": _merge_env_files,
+    "expose": _append_lists,
+    "extra_hosts": _merge_hosts,
     "healthcheck.test": _replace,
+    "links": _append_lists,
     "networks": _merge_names,
-    "ports": _append_once,
+    "ports": _append_lists,
     "secrets": _merge_grants,
     "volumes": _merge_targets,
 }
+
+
+def count_values(root: Node) -> int:
+    """Return how many nodes somebody meets who walks the whole tree; shared ones count each time."""
+    known: dict[int, int] = {}
+
+    def count(node: Node) -> int:
+        if isinstance(node, Scalar):
+            return 1
+        size = known.get(id(node))
+        if size is None:
+            values = node.items if isinstance(node, Sequence) else [entry.value for entry in node.entries.values()]
+            size = known[id(node)] = 1 + sum(map(count, values)) + (len(values) if isinstance(node, Mapping) else 0)
+        return size
+
+    return count(root)
 
 
 def strip_tags(node: Node) -> Node:

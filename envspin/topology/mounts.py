@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from envspin.model import FileGrant, Mount
 from envspin.topology import values
-from envspin.topology.nodes import Mapping, Scalar, Sequence, is_null
+from envspin.topology.limits import MOUNTS
+from envspin.topology.nodes import Mapping, Scalar, Sequence, is_null, shown
 
 if TYPE_CHECKING:
     from envspin.topology.draft import Draft
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
     from envspin.topology.reader import Reader
 
 _SOCKET_NAMES = frozenset(("docker.sock", "podman.sock", "containerd.sock", "crio.sock"))
-_FLAGS_WITHOUT_EFFECT = frozenset(("rw", "z", "Z", "cached", "delegated", "consistent", "default"))
+_PLAIN_FLAGS = frozenset(("rw", "consistent", "default"))
+"""What a mount is without saying so."""
+_REPLACED_FLAGS = {
+    "z": "files keep their SELinux labels",
+    "Z": "files keep their SELinux labels",
+    "cached": "mounts are always consistent",
+    "delegated": "mounts are always consistent",
+}
 _PROPAGATIONS = frozenset(("shared", "slave", "private", "rshared", "rslave", "rprivate"))
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
 _DRIVE_HINT = "Compose reads it so; give the volume a longer name"
-_LONG_KEYS = ("type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs")
+_LONG_KEYS = ("type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs", "image")
 
 
 def read_volumes(reader: Reader, draft: Draft, entry: Entry) -> None:
@@ -30,6 +38,7 @@ def read_volumes(reader: Reader, draft: Draft, entry: Entry) -> None:
     what = draft.what("volumes")
     sequence = reader.sequence(entry.value, what)
     for item in sequence.items if sequence else ():
+        reader.report.charge(MOUNTS, 1, item)
         if isinstance(item, Mapping):
             mount = _read_long(reader, draft, item, what)
         else:
@@ -77,7 +86,9 @@ def _check_flags(reader: Reader, flags: list[str], scalar: Scalar, what: str) ->
         if flag in _PROPAGATIONS:
             reader.error("unsupported-value", f"`{what}`: mount propagation is not supported", scalar)
             return False
-        if flag not in _FLAGS_WITHOUT_EFFECT and flag not in ("ro", "nocopy"):
+        if flag in _REPLACED_FLAGS:
+            reader.warn("replaced-key", f"`{what}`: `{flag}` has no effect: {_REPLACED_FLAGS[flag]}", scalar)
+        elif flag not in _PLAIN_FLAGS and flag not in ("ro", "nocopy"):
             reader.error(
                 "bad-mount", f"`{what}`: `{scalar.shown}` has an unknown option", scalar, "options: ro rw nocopy"
             )
@@ -117,13 +128,15 @@ def _engine_socket(at: Scalar) -> Path | None:
 def _read_long(reader: Reader, draft: Draft, node: Mapping, what: str) -> Mount | None:
     fields: dict[str, Any] = {}
     nodes: dict[str, Node] = {}
-    for key, (_, value) in reader.keys(node, what, _LONG_KEYS):
+    for key, (at, value) in reader.keys(node, what, _LONG_KEYS):
         nodes[key] = value
         if key in ("type", "source", "target", "consistency"):
             fields[key] = reader.name(value, f"{what}.{key}")
+            if key == "consistency" and fields[key] in _REPLACED_FLAGS:
+                reader.warn("replaced-key", f"`{what}.{key}` has no effect: {_REPLACED_FLAGS[fields[key]]}", at)
         elif key == "read_only":
             fields[key] = reader.boolean(value, f"{what}.{key}")
-    missing = [key for key in ("type", "target") if node.get(key) is None]
+    missing = [key for key in ("type", "target") if is_null(node.get(key))]
     if missing:
         reader.error("missing-key", f"an entry of `{what}` has no `{missing[0]}`", node)
         return None
@@ -163,7 +176,7 @@ def _read_options(reader: Reader, nodes: dict[str, Node], kind: str, what: str) 
         if section not in nodes:
             continue
         if section != kind:
-            message = f"`{what}`: `{section}` does not belong to a mount of type {kind}"
+            message = f"`{what}`: `{section}` does not belong to a mount of type {shown(nodes['type'])}"
             reader.error("conflicting-keys", message, nodes[section])
             continue
         for key, (at, value) in reader.keys(nodes[section], f"{what}.{section}", known):
@@ -173,7 +186,10 @@ def _read_options(reader: Reader, nodes: dict[str, Node], kind: str, what: str) 
                 options[key] = reader.size(value, f"{what}.{section}.{key}")
             elif key == "mode":
                 options[key] = _read_mode(reader, value, f"{what}.{section}.{key}")
-            elif key != "selinux":
+            elif key == "selinux":
+                message = f"`{what}.{section}.{key}` has no effect: {_REPLACED_FLAGS['z']}"
+                reader.warn("replaced-key", message, at)
+            else:
                 reader.error("unsupported-key", f"`{what}.{section}.{key}` is not supported", at)
     return options
 
@@ -182,6 +198,7 @@ _OPTIONS = {
     "bind": ("propagation", "create_host_path", "selinux", "recursive"),
     "volume": ("nocopy", "subpath", "labels"),
     "tmpfs": ("size", "mode"),
+    "image": ("subpath",),
 }
 
 

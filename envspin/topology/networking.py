@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envspin.model import NetworkAttachment, Port
 from envspin.topology import values
-from envspin.topology.nodes import Mapping, is_null, shown
+from envspin.topology.nodes import Mapping, Scalar, is_null, shown
 
 if TYPE_CHECKING:
     from envspin.topology.draft import Draft
-    from envspin.topology.nodes import Entry, Node
+    from envspin.topology.nodes import Entry, Node, Place
     from envspin.topology.reader import Reader
 
 
@@ -21,20 +22,32 @@ def read_ports(reader: Reader, draft: Draft, entry: Entry) -> None:
     sequence = reader.sequence(entry.value, what)
     found: dict[Port, None] = {}
     for item in sequence.items if sequence else ():
+        at: Place = item
+        fixed = "address"
         if isinstance(item, Mapping):
             ports, published = _read_long_port(reader, item, what)
+            fixed, at = _find_fixed(item)
         else:
-            ports, published = reader.convert(item, what, values.to_ports, "bad-port") or ([], "")
+            to_ports = _to_ports_of_variables if isinstance(item, Scalar) and item.raw is not None else values.to_ports
+            ports, published = reader.convert(item, what, to_ports, "bad-port") or ([], "")
         if not reader.count_ports(ports, item):
             break
+        if published not in _OUR_OWN_ADDRESSES:
+            ports = [replace(port, published=published) for port in ports]
         found.update(dict.fromkeys(ports))
         if ports and published not in _OUR_OWN_ADDRESSES:
             names = ", ".join(str(port) for port in ports[:3]) + (" ..." if len(ports) > 3 else "")  # noqa: PLR2004
-            message = f"the fixed address of {names} is replaced: it is published on loopback at a free port"
-            reader.warn("replaced-port", message, item)
+            message = f"the fixed {fixed} of {names} is replaced: it is published on loopback at a free port"
+            reader.warn("replaced-port", message, at)
     draft.fields["ports"] = tuple(found)
 
 
+def _to_ports_of_variables(text: str) -> tuple[list[Port], str]:
+    """Return the ports of a text like ``${PORT}:80``: a port that is left empty is any free one, as in Compose."""
+    return values.to_ports(_LEFT_EMPTY.sub("", text))
+
+
+_LEFT_EMPTY = re.compile("^:(?!:)")
 _OUR_OWN_ADDRESSES = frozenset(("", "0", "127.0.0.1:", "127.0.0.1:0", "[::1]:", "[::1]:0"))
 _HOST_SEPARATOR = re.compile(r"[=:]")
 _LONG_PORT_KEYS = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
@@ -56,6 +69,15 @@ def _read_long_port(reader: Reader, node: Mapping, what: str) -> tuple[list[Port
         reader.convert(published, f"{what}.published", values.to_port_range, "bad-port")
     host = found.get("host_ip", "")
     return ports or [], f"{host}:{found.get('published', '')}" if host else found.get("published", "")
+
+
+def _find_fixed(node: Mapping) -> tuple[str, Place]:
+    """Return what a long entry fixes, as a warning calls it, and where it says so."""
+    for name in ("published", "host_ip"):
+        entry = node.entries.get(name)
+        if entry is not None and not is_null(entry.value):
+            return f"`{name}`", entry.key
+    return "address", node
 
 
 def read_expose(reader: Reader, draft: Draft, entry: Entry) -> None:
@@ -86,13 +108,14 @@ def read_networks(reader: Reader, draft: Draft, entry: Entry) -> None:
 
 
 _ATTACHMENT_KEYS = ("aliases", "priority", "gw_priority")
-_UNSUPPORTED_ATTACHMENT_KEYS = {
+UNSUPPORTED_ATTACHMENT_KEYS = {
     "ipv4_address": "each environment has addresses of its own; use the service's name",
     "ipv6_address": "each environment has addresses of its own; use the service's name",
     "link_local_ips": "each environment has addresses of its own",
     "mac_address": "each environment has addresses of its own",
     "driver_opts": "envspin makes plain attachments",
     "interface_name": "envspin makes plain attachments",
+    "use_service_name_alias": "a service is always found by its name",
 }
 
 
@@ -101,15 +124,17 @@ def _read_attachment(reader: Reader, name: str, node: Node, what: str) -> tuple[
     priority = 0
     if is_null(node):
         return NetworkAttachment(name), 0
-    for key, (at, value) in reader.keys(node, what, (*_ATTACHMENT_KEYS, *_UNSUPPORTED_ATTACHMENT_KEYS)):
+    for key, (at, value) in reader.keys(node, what, (*_ATTACHMENT_KEYS, *UNSUPPORTED_ATTACHMENT_KEYS)):
         if key == "aliases":
             aliases = reader.unique(value, f"{what}.aliases")
         elif key == "priority":
             priority = reader.integer(value, f"{what}.priority") or 0
         elif key == "gw_priority":
             reader.integer(value, f"{what}.gw_priority")
+            message = f"`{what}.gw_priority` has no effect: every network of an environment leads out the same way"
+            reader.warn("replaced-key", message, at)
         else:
-            reason = _UNSUPPORTED_ATTACHMENT_KEYS[key]
+            reason = UNSUPPORTED_ATTACHMENT_KEYS[key]
             reader.error("unsupported-key", f"`{key}` is not supported: {reason}", at)
     return NetworkAttachment(name, aliases), priority
 
@@ -127,7 +152,9 @@ def read_extra_hosts(reader: Reader, draft: Draft, entry: Entry) -> None:
     what = draft.what("extra_hosts")
     found: dict[str, None] = {}
     if isinstance(entry.value, Mapping):
-        for name, (_, value) in entry.value.entries.items():
+        for name, (key, value) in entry.value.entries.items():
+            if not name:
+                reader.error("bad-value", f"`{what}` has an entry without a name", key)
             for address in reader.strings(value, f"{what}.{name}", single=True) or ():
                 found[f"{name}:{address.strip('[]')}"] = None
     else:
@@ -142,9 +169,10 @@ def read_extra_hosts(reader: Reader, draft: Draft, entry: Entry) -> None:
 
 def read_network_mode(reader: Reader, draft: Draft, entry: Entry) -> None:
     """Read `network_mode`: none, or with leave host."""
-    mode = reader.name(entry.value, draft.what("network_mode"))
+    mode = reader.option(entry.value, draft.what("network_mode"))
     if mode == "host":
-        reader.refuse("unsafe-host-network", f"`{draft.name}` asks for the host's network", entry.value)
+        message = f"`network_mode: host` gives `{draft.name}` the host's network"
+        reader.refuse("unsafe-host-network", message, entry.value)
     elif mode not in ("none", None):
         hint = "leave it out: every service joins the environment's own network"
         reader.error("unsupported-value", f"`network_mode: {shown(entry.value)}` is not supported", entry.value, hint)

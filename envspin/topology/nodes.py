@@ -6,6 +6,7 @@ port ``22:22`` or a country ``NO`` can never turn into something else on the way
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 RESET_TAG = "!reset"
 OVERRIDE_TAG = "!override"
+MAX_LINES = 200_000
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+
+
+_LINE_BREAKS = "\n\r\x85\u2028\u2029"
+_LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
+"""What the YAML parser counts as the end of a line."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,10 +40,16 @@ class Document:
     """Whether messages may not show lines of it (files of variables)."""
     _lines: list[str] = field(default_factory=list)
 
+    def count_lines(self) -> int:
+        """Return how many lines there are, without holding them all."""
+        return sum(map(self.text.count, _LINE_BREAKS)) + 1
+
     def line(self, number: int) -> str | None:
         """Return line ``number`` (from 1) without its end, or None if there is none."""
         if not self._lines:
-            self._lines = self.text.splitlines()
+            self._lines = _LINE_BREAK.split(self.text, MAX_LINES)
+            if not self._lines[-1]:
+                self._lines.pop()
         return self._lines[number - 1] if 0 < number <= len(self._lines) else None
 
 

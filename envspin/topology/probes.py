@@ -19,6 +19,7 @@ from envspin.model import (
     TcpProbe,
 )
 from envspin.topology import values
+from envspin.topology.limits import PATTERNS
 from envspin.topology.nodes import Mapping, Scalar, Sequence, describe_kind, is_null
 from envspin.topology.reader import Reader
 
@@ -138,6 +139,7 @@ def _regex(reader: Reader, node: Node, what: str) -> str | None:
     text = reader.name(node, what)
     if text is None:
         return None
+    reader.report.charge(PATTERNS, len(text), node)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from envspin.topology import values
+from envspin.topology.limits import GUESSES, PATHS
+from envspin.topology.masking import MASK, sounds_secret
 from envspin.topology.nodes import Mapping, Scalar, Sequence, describe_kind, is_null
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from envspin.model import Port
     from envspin.topology.nodes import Entry, Node, Place
@@ -23,6 +24,7 @@ EXTENSION_PREFIX = "x-"
 OWN_EXTENSION = "x-envspin"
 MAX_GUESSED = 64
 MAX_CANDIDATES = 200
+MAX_FOLDERS = 200
 MAX_PORTS = 100_000
 """Ports of a whole topology, ranges counted out: far more than any engine could publish."""
 
@@ -31,10 +33,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return a hint with the nearest valid name, if one is near."""
     if len(name) > MAX_GUESSED:
         return None
+    from difflib import get_close_matches  # noqa: PLC0415 - most topologies are right
+
     names = list(known)
     if len(names) > MAX_CANDIDATES:
         names = [each for each in names if each[:1] == name[:1] and abs(len(each) - len(name)) <= 1][:MAX_CANDIDATES]
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    found = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean `{found[0]}`?" if found else None
 
 
@@ -45,9 +49,10 @@ class Reader:
         self.report = report
         self.directory = directory
         self.allow_unsafe = allow_unsafe
-        self.env_files: dict[tuple[Path, bool, int], dict[str, str]] = {}
-        """Files of variables that were read, by path, format and surroundings."""
+        self.env_files: dict[tuple[object, ...], dict[str, str]] = {}
+        """Files of variables that were read, by path, format, surroundings and what the files before them said."""
         self._ports = 0
+        self._guesses = 0
         self._real_paths: dict[Path, Path] = {}
 
     def error(self, code: str, message: str, at: Place, hint: str | None = None) -> None:
@@ -102,6 +107,12 @@ class Reader:
             return None
         return scalar.text if scalar else None
 
+    def option(self, node: Node, what: str) -> str | None:
+        """Return a text that is not empty; one that variables left empty counts as absent, as in Compose."""
+        if isinstance(node, Scalar) and node.raw is not None and not node.text:
+            return None
+        return self.name(node, what)
+
     def convert(self, node: Node, what: str, convert: Callable[[str], Value], code: str = "bad-value") -> Value | None:
         """Return what ``convert`` makes of a text; its ``ValueError`` becomes a problem."""
         scalar = self.scalar(node, what)
@@ -110,8 +121,8 @@ class Reader:
         try:
             return convert(scalar.text)
         except ValueError as error:
-            message = f"`{what}`: `{scalar.shown}` {error}"
-            self.error(code, message, scalar)
+            found = MASK if sounds_secret(what.rpartition(".")[2]) else scalar.shown
+            self.error(code, f"`{what}`: `{found}` {error}", scalar)
             return None
 
     def boolean(self, node: Node, what: str) -> bool | None:
@@ -203,14 +214,19 @@ class Reader:
 
     def unknown_key(self, key: Scalar, what: str, known: Iterable[str]) -> None:
         """Report a key that nobody knows, with the nearest one that exists."""
-        if self.report.full:
-            return
         where = f"in `{what}`" if what else "at the top level"
         names = list(known)
-        hint = nearest(key.text, names)
+        hint = self.guess(key.text, names)
         if hint is None and len(names) <= 12:  # noqa: PLR2004 - more would not help
             hint = "the keys here are: " + ", ".join(names)
         self.error("unknown-key", f"unknown key `{key.shown}` {where}", key, hint)
+
+    def guess(self, name: str, known: Collection[str]) -> str | None:
+        """Return :func:`nearest` as long as not too many names were compared: that is slow, and hints are a luxury."""
+        if self._guesses > GUESSES:
+            return None
+        self._guesses += min(len(known), MAX_CANDIDATES)
+        return nearest(name, known)
 
     def path(self, node: Node, what: str) -> Path | None:
         """Return an absolute path; relative ones start at the folder of the file that says so."""
@@ -229,8 +245,13 @@ class Reader:
     def real_path(self, path: Path) -> Path:
         """Return ``path`` with symbolic links followed as far as it exists."""
         found = self._real_paths.get(path)
+        if len(path.parts) > MAX_FOLDERS:
+            return Path(path.anchor)  # which lies outside every topology, as does what nobody can look at
         if found is None:
-            found = self._real_paths[path] = Path(os.path.realpath(path))
+            # The folders above are the same for most paths, so they are followed once.
+            linked = os.path.islink(path) or path.parent == path  # noqa: PTH114 - a bad path is no error here
+            found = Path(os.path.realpath(path)) if linked else self.real_path(path.parent) / path.name
+            self._real_paths[path] = found
         return found
 
     def is_outside(self, path: Path) -> bool:
@@ -239,16 +260,15 @@ class Reader:
 
     def resolve(self, text: str, at: Place) -> Path:
         """Return ``text`` as an absolute path, without ``..`` and with ``~`` expanded."""
+        self.report.charge(PATHS, 1, at)
         if text == "~" or text.startswith("~/"):
             home = at.document.variables.get("HOME") or str(Path.home())
             text = home + text[1:]
         return Path(os.path.normpath(at.document.directory / text.replace("\0", "")))
 
-    def undefined(self, kind: str, name: str, at: Place, known: Iterable[str]) -> None:
+    def undefined(self, kind: str, name: str, at: Place, known: Collection[str]) -> None:
         """Report a name that nothing at the top level has."""
-        if self.report.full:
-            return
-        hint = nearest(name, known)
+        hint = self.guess(name, known)
         if hint is None and kind != "service":
             hint = f"define it under the top-level `{kind}s`"
         shown = at.shown if isinstance(at, Scalar) and at.raw is not None else name

@@ -37,10 +37,20 @@ _LIST_FIELDS = ("profiles", "cap_add", "cap_drop", "security_opt", "dns", "dns_s
 _TRUE_FIELDS = ("read_only", "tty", "stdin_open", "privileged")
 _MAP_FIELDS = ("environment", "labels", "sysctls")
 _DEFAULT_MODE = 0o444
+_FIRST_KEYS = ("image", "build", "platform", "scale", "profiles", "command", "entrypoint", "user", "working_dir")
+_NEXT_KEYS = ("environment", "ports", "expose", "depends_on", "healthcheck", "volumes", "configs", "secrets")
+_RANKS = {key: rank for rank, key in enumerate((*_FIRST_KEYS, *_NEXT_KEYS, "networks"))}
+"""The order in which people read a service: what runs, how, with what; everything else follows."""
 
 
 def to_compose(topology: Topology) -> dict[str, Any]:
     """Return ``topology`` as Compose data of plain dicts, lists, texts and numbers."""
+    escaped: dict[str, Any] = _escape(render_topology(topology))
+    return escaped
+
+
+def render_topology(topology: Topology) -> dict[str, Any]:
+    """Return ``topology`` as :func:`to_compose` does, but with dollar signs as they are meant: not to be read again."""
     data: dict[str, Any] = {"name": topology.name}
     data["services"] = {name: render_service(service) for name, service in topology.services.items()}
     if topology.networks:
@@ -54,8 +64,7 @@ def to_compose(topology: Topology) -> dict[str, Any]:
     extension = _render_topology_extension(topology)
     if extension:
         data["x-envspin"] = extension
-    escaped: dict[str, Any] = _escape(data)
-    return escaped
+    return data
 
 
 def _escape(data: _Plain) -> _Plain:
@@ -107,7 +116,7 @@ def render_service(service: Service, parent: Service | None = None) -> dict[str,
     extension = _render_service_extension(service)
     if extension:
         data["x-envspin"] = extension
-    return data
+    return {key: data[key] for key in sorted(data, key=lambda key: _RANKS.get(key, len(_RANKS)))}
 
 
 def _render_build(build: Build) -> dict[str, Any]:

@@ -18,7 +18,7 @@ UNLIMITED = -1
 MAX_REPLICAS = 100
 """Containers of one service on one machine: more is a slip of the finger."""
 
-_IGNORED_DEPLOY_KEYS = (
+IGNORED_DEPLOY_KEYS = (
     "labels",
     "update_config",
     "rollback_config",
@@ -26,7 +26,7 @@ _IGNORED_DEPLOY_KEYS = (
     "placement",
     "endpoint_mode",
 )
-_DEPLOY_KEYS = ("resources", "replicas", "mode", *_IGNORED_DEPLOY_KEYS)
+_DEPLOY_KEYS = ("resources", "replicas", "mode", *IGNORED_DEPLOY_KEYS)
 
 
 def _pids(reader: Reader, node: Node, what: str) -> int | None:

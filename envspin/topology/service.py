@@ -13,6 +13,7 @@ from envspin.topology import values
 from envspin.topology.build import read_build
 from envspin.topology.draft import Draft
 from envspin.topology.keys import REPLACED_SERVICE_KEYS, UNSUPPORTED_SERVICE_KEYS
+from envspin.topology.limits import COMMANDS
 from envspin.topology.mounts import read_grants, read_tmpfs, read_volumes
 from envspin.topology.networking import (
     read_expose,
@@ -70,9 +71,17 @@ def _simple(attribute: str, read: Callable[[Reader, Node, str], object]) -> Call
     return read_key
 
 
+def _read_image(reader: Reader, draft: Draft, entry: Entry) -> None:
+    # what is built needs no name
+    read = Reader.name if is_null(draft.node.get("build")) else Reader.option
+    _simple("image", read)(reader, draft, entry)
+
+
 def _words(reader: Reader, node: Node, what: str) -> tuple[str, ...] | None:
     if isinstance(node, Sequence):
         return reader.strings(node, what)
+    if isinstance(node, Scalar):
+        reader.report.charge(COMMANDS, len(node.text), node)
     return reader.convert(node, what, values.split_words)
 
 
@@ -110,7 +119,7 @@ def _read_condition(reader: Reader, name: str, node: Node, what: str) -> Depende
             condition = reader.convert(entry.value, f"{what}.condition", _to_condition)
         else:
             reader.boolean(entry.value, f"{what}.restart")
-    if isinstance(node, Mapping) and node.get("condition") is None:
+    if isinstance(node, Mapping) and is_null(node.get("condition")):
         hint = "one of " + ", ".join(Condition)
         reader.error("missing-key", f"`{what}` has no `condition`", node, hint)
     return Dependency(name, condition or Condition.STARTED, condition is not None and not implicit, required)
@@ -186,7 +195,7 @@ def _skip(_reader: Reader, _draft: Draft, _entry: Entry) -> None:
 
 
 READERS: dict[str, Callable[[Reader, Draft, Entry], None]] = {
-    "image": _simple("image", Reader.name),
+    "image": _read_image,
     "build": read_build,
     "command": _simple("command", _words),
     "entrypoint": _simple("entrypoint", _words),
@@ -204,16 +213,16 @@ READERS: dict[str, Callable[[Reader, Draft, Entry], None]] = {
     "secrets": read_grants,
     "configs": read_grants,
     "profiles": _simple("profiles", Reader.unique),
-    "platform": _simple("platform", Reader.name),
-    "user": _simple("user", Reader.name),
-    "working_dir": _simple("working_dir", Reader.name),
+    "platform": _simple("platform", Reader.option),
+    "user": _simple("user", Reader.option),
+    "working_dir": _simple("working_dir", Reader.option),
     "init": _simple("init", Reader.boolean),
     "labels": _simple("labels", _labels),
-    "stop_signal": _simple("stop_signal", Reader.name),
+    "stop_signal": _simple("stop_signal", Reader.option),
     "stop_grace_period": _simple("stop_grace_period", Reader.duration),
     "extra_hosts": read_extra_hosts,
-    "hostname": _simple("hostname", Reader.name),
-    "domainname": _simple("domainname", Reader.name),
+    "hostname": _simple("hostname", Reader.option),
+    "domainname": _simple("domainname", Reader.option),
     "shm_size": _simple("shm_size", Reader.size),
     "ulimits": read_ulimits,
     "cap_add": _simple("cap_add", Reader.unique),

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
-from envspin.topology.nodes import OVERRIDE_TAG, RESET_TAG, Entry, Mapping, Node, Place, Scalar, Sequence
+from envspin.topology.limits import EXPANDED, VALUES
+from envspin.topology.nodes import MAX_LINES, OVERRIDE_TAG, RESET_TAG, Entry, Mapping, Node, Place, Scalar, Sequence
 
 if TYPE_CHECKING:
     from envspin.topology.nodes import Document
     from envspin.topology.report import Report
 
 MAX_BYTES = 8 * 1024 * 1024
-MAX_NODES = 200_000
-MAX_EXPANDED = 400_000
+MAX_NODES = VALUES.most
+MAX_EXPANDED = EXPANDED.most
 MAX_DEPTH = 64
 
 _STANDARD_TAG = "tag:yaml.org,2002:"
@@ -64,6 +65,8 @@ class _Anchor:
     node: Node
     size: int
     height: int
+    template: bool = False
+    """Whether it is a text in which a ``$`` occurs; long ones are not searched again for each alias."""
 
 
 def parse_yaml(document: Document, report: Report) -> Parsed:
@@ -73,12 +76,16 @@ def parse_yaml(document: Document, report: Report) -> Parsed:
         start = Place(document, 1, 1)
         report.error("yaml-size", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB", start)
         return builder.parsed
+    if document.count_lines() > MAX_LINES:
+        report.error("yaml-size", f"the file has more than {MAX_LINES:,} lines", Place(document, 1, 1))
+        return builder.parsed
     try:
         builder.run()
     except _StopParsingError:
         pass
     except yaml.YAMLError as error:
         _report_syntax(error, document, report)
+    report.charge(VALUES, min(builder.nodes, MAX_NODES), Place(document, 1, 1))
     return builder.parsed
 
 
@@ -125,8 +132,8 @@ class _Builder:
         if event.tag is not None:
             self.set_tag(node, event.tag)
         if event.anchor is not None:
-            self.anchors[event.anchor] = _Anchor(node, 1, 1)
-        self.add(node, 1, 1)
+            self.anchors[event.anchor] = _Anchor(node, 1, 1, template="$" in node.text)
+        self.add(node, 1, 1, template="$" in node.text)
 
     def on_mapping(self, event: _Event) -> None:
         """Begin a mapping."""
@@ -169,16 +176,15 @@ class _Builder:
             raise self.stopped("yaml-alias", f"`*{event.anchor}` stands within `&{event.anchor}` itself", place)
         if len(self.stack) + anchor.height > MAX_DEPTH:
             raise self.stopped("yaml-depth", f"nested deeper than {MAX_DEPTH} levels", place)
-        self.add(anchor.node, anchor.size, anchor.height, place)
+        self.add(anchor.node, anchor.size, anchor.height, place, template=anchor.template)
 
-    def add(self, node: Node, size: int, height: int, place: Place | None = None) -> None:
+    def add(self, node: Node, size: int, height: int, place: Place | None = None, *, template: bool = False) -> None:
         """Put a finished node into its parent."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise self.stopped("yaml-size", f"more than {MAX_NODES:,} values", place or node)
         if not self.stack:
             self.parsed.roots.append(node)
-            self.keep_template(node)
             return
         frame = self.stack[-1]
         frame.size += size
@@ -195,11 +201,7 @@ class _Builder:
         else:
             key, frame.key = frame.key, None
             self.add_entry(frame, key, node)
-        self.keep_template(node)
-
-    def keep_template(self, node: Node) -> None:
-        """Remember a value that may hold variables."""
-        if type(node) is Scalar and "$" in node.text:
+        if template and isinstance(node, Scalar):
             self.parsed.templates.append(node)
 
     def check_key(self, node: Node, place: Place | None) -> Scalar:
@@ -269,13 +271,15 @@ def _report_syntax(error: yaml.YAMLError, document: Document, report: Report) ->
     report.error("yaml-syntax", f"not valid YAML: {message}", place, hint)
 
 
-_MUST_QUOTE = re.compile(
-    r"^(?:[-+.]?[0-9].*|[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN))$",
-    re.DOTALL,
+_MUST_QUOTE = (
+    r"(?s)^(?:[-+.]?[0-9].*|[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN))$"
 )
 
-_MUST_ESCAPE = re.compile("[^\t\n -~\xa0-\u2027\u202a-\ufefe\uff00-\uffef\U00010000-\U0010ffff]")
-"""Control characters and the line breaks that only some YAML readers know."""
+_MUST_ESCAPE = "[^\t\n -~\xa0-\u2027\u202a-\ufefe\uff00-\uffef\U00010000-\U0010ffff]"
+"""Control characters and the line breaks that only some YAML readers know.
+
+Both patterns are compiled at their first use: that takes 5 ms, and few runs write YAML.
+"""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -289,7 +293,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None
-    if _MUST_QUOTE.match(text) or _MUST_ESCAPE.search(text):
+    if re.match(_MUST_QUOTE, text) or re.search(_MUST_ESCAPE, text):
         style = '"'
     elif "\n" in text:
         style = "|"

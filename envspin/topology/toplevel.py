@@ -17,7 +17,7 @@ DEFAULT_NETWORK = "default"
 MAX_GENERATED = 4096
 
 _NETWORK_KEYS = ("internal", "labels", "driver_opts", "external", "name", "driver")
-_NETWORK_NO_EFFECT = {
+NETWORK_NO_EFFECT = {
     "attachable": "every network of an environment can be attached to",
     "ipam": "envspin chooses a free subnet for each environment",
     "enable_ipv4": "envspin chooses the addresses",
@@ -25,7 +25,7 @@ _NETWORK_NO_EFFECT = {
 }
 _VOLUME_KEYS = ("labels", "driver", "driver_opts", "external", "name")
 _SOURCE_KEYS = ("file", "content", "environment", "external", "name", "labels", "driver", "driver_opts")
-_UNSUPPORTED_SOURCE_KEYS = ("driver", "driver_opts", "template_driver")
+UNSUPPORTED_SOURCE_KEYS = ("driver", "driver_opts", "template_driver")
 
 
 def _entries(reader: Reader, root: Mapping, section: str) -> Iterator[tuple[str, Entry, str]]:
@@ -59,7 +59,7 @@ def _read_network(reader: Reader, node: Node, what: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if is_null(node):
         return fields
-    for key, (at, value) in reader.keys(node, what, (*_NETWORK_KEYS, *_NETWORK_NO_EFFECT)):
+    for key, (at, value) in reader.keys(node, what, (*_NETWORK_KEYS, *NETWORK_NO_EFFECT)):
         where = f"{what}.{key}"
         if key == "internal":
             fields[key] = bool(reader.boolean(value, where))
@@ -71,8 +71,8 @@ def _read_network(reader: Reader, node: Node, what: str) -> dict[str, Any]:
             driver = reader.name(value, where)
             if driver not in ("bridge", "default", None):
                 reader.error("unsupported-value", f"`{where}` must be bridge", value, "networks are local bridges")
-        elif key in _NETWORK_NO_EFFECT:
-            reader.warn("replaced-key", f"`{where}` has no effect: {_NETWORK_NO_EFFECT[key]}", at)
+        elif key in NETWORK_NO_EFFECT:
+            reader.warn("replaced-key", f"`{where}` has no effect: {NETWORK_NO_EFFECT[key]}", at)
     _warn_of_name(reader, node, fields, what)
     return fields
 
@@ -124,16 +124,20 @@ def _read_volume(reader: Reader, node: Node, what: str) -> dict[str, Any]:
         elif key == "external":
             fields.update(_read_external(reader, node, at, value, what))
     _warn_of_name(reader, node, fields, what)
-    _refuse_bind_in_disguise(reader, node, fields.get("driver_opts", {}), what)
+    _read_device(reader, node, fields.get("driver_opts", {}), what)
     return fields
 
 
-def _refuse_bind_in_disguise(reader: Reader, node: Node, options: dict[str, str], what: str) -> None:
-    """Refuse a volume whose driver options mount a folder or device of the host."""
+def _read_device(reader: Reader, node: Node, options: dict[str, str], what: str) -> None:
+    """Refuse driver options that mount a folder or device of the host; a relative one becomes absolute."""
     device = options.get("device", "")
-    if device.startswith(("/", ".", "~")) and reader.is_outside(reader.resolve(device, node)):
+    if not device.startswith(("/", ".", "~")):
+        return
+    path = reader.resolve(device, node)
+    if reader.is_outside(path):
         message = f"`{what}` mounts a device or folder that lies outside the topology's folder"
         reader.refuse("unsafe-bind-mount", message, node)
+    options["device"] = str(path)
 
 
 def read_sources(reader: Reader, root: Mapping) -> dict[str, FileSource]:
@@ -160,14 +164,22 @@ def _read_source(
         _read_source_key(reader, fields, key, at, value, what)
     if _is_external(reader, mapping, what):
         return None
+    _warn_of_name(reader, node, fields, what)
     given = [key for key in fields if fields[key] is not None]
     if len(given) != 1:
         choices = "`file`, `environment`, `content`" + (" or `x-envspin: {generate: N}`" if kind == "secret" else "")
         problem = "says more than one of" if given else "says none of"
-        if given or not any(key in mapping.entries for key in ("file", "environment", "content", *own)):
+        if given or not _names_source(mapping, kind):
             reader.error("bad-source", f"`{what}` {problem} {choices}", mapping, "exactly one is needed")
         return None
     return FileSource(name, kind, **fields)
+
+
+def _names_source(mapping: Mapping, kind: Literal["config", "secret"]) -> bool:
+    """Tell whether a source is named, so that its fault is reported already."""
+    extension = mapping.get(OWN_EXTENSION) if kind == "secret" else None
+    named = extension.get("generate") if isinstance(extension, Mapping) else extension
+    return not all(is_null(node) for node in (*map(mapping.get, ("file", "environment", "content")), named))
 
 
 def _read_source_key(reader: Reader, fields: dict[str, Any], key: str, at: Scalar, value: Node, what: str) -> None:
@@ -184,7 +196,9 @@ def _read_source_key(reader: Reader, fields: dict[str, Any], key: str, at: Scala
     elif key == OWN_EXTENSION:
         for _, (_, length) in reader.keys(value, where, ("generate",)):
             fields["generate"] = reader.integer(length, f"{where}.generate", 1, MAX_GENERATED)
-    elif key in _UNSUPPORTED_SOURCE_KEYS:
+    elif key == "labels":
+        reader.warn("replaced-key", f"`{where}` has no effect: labels reach no program in a container", at)
+    elif key in UNSUPPORTED_SOURCE_KEYS:
         reader.error("unsupported-key", f"`{where}` is not supported: it needs a swarm", at)
 
 

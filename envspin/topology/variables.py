@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envspin.topology.dotenv import parse_dotenv
-from envspin.topology.files import display_name, read_text
+from envspin.topology.files import display_name, is_file, read_text
+from envspin.topology.limits import ENVIRONMENT
 from envspin.topology.nodes import Document, Mapping, Scalar, Sequence, is_null
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def read_environment(reader: Reader, draft: Draft) -> None:
     files = draft.node.get("env_file")
     if files is not None and not is_null(files):
         for item in files.items if isinstance(files, Sequence) else [files]:
-            values |= _read_env_file(reader, draft, item)
+            more = _read_env_file(reader, draft, item, values)
+            reader.report.charge(ENVIRONMENT, len(more), item)
+            values |= more
     own = draft.node.get("environment")
     if own is not None and not is_null(own):
         for name, (value, at) in reader.pairs(own, draft.what("environment")).items():
@@ -31,11 +34,12 @@ def read_environment(reader: Reader, draft: Draft) -> None:
                 values[name] = found
             else:
                 values.pop(name, None)
+                draft.undeclared[name] = None
     if values:
         draft.fields["environment"] = values
 
 
-def _read_env_file(reader: Reader, draft: Draft, node: Node) -> dict[str, str]:
+def _read_env_file(reader: Reader, draft: Draft, node: Node, earlier: dict[str, str]) -> dict[str, str]:
     what = draft.what("env_file")
     required, raw = True, False
     at: Node | None = node
@@ -55,24 +59,28 @@ def _read_env_file(reader: Reader, draft: Draft, node: Node) -> dict[str, str]:
         if at is not None and not isinstance(at, Scalar):
             reader.wrong_type(at, what, "text")
         return {}
-    return _load(reader, at, path, required=required, raw=raw)
+    return _load(reader, at, path, earlier, required=required, raw=raw)
 
 
-def _load(reader: Reader, at: Node, path: Path, *, required: bool, raw: bool) -> dict[str, str]:
-    if not path.is_file():
+def _load(
+    reader: Reader, at: Node, path: Path, earlier: dict[str, str], *, required: bool, raw: bool
+) -> dict[str, str]:
+    """Return the variables of a file; those of the files before it may be used in it."""
+    if not is_file(path):
         if required:
             shown = at.shown if isinstance(at, Scalar) else str(path)
             message = f"the file of variables `{shown}` does not exist"
             reader.error("env-file-missing", message, at, "create it, or say `required: false`")
         return {}
     variables = at.document.variables
-    known = reader.env_files.get((path, raw, id(variables)))
+    key = (path, raw, id(variables), *([tuple(earlier.items())] if earlier else []))
+    known = reader.env_files.get(key)
     if known is not None:
         return known
     text = read_text(path, at, reader.report)
     if text is None:
         return {}
     document = Document(display_name(path), text, path.parent, variables, confidential=True)
-    found = parse_dotenv(document, variables.get, reader.report, raw=raw)
-    reader.env_files[path, raw, id(variables)] = found
+    found = parse_dotenv(document, {**earlier, **variables}.get, reader.report, raw=raw)
+    reader.env_files[key] = found
     return found

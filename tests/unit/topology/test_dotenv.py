@@ -36,6 +36,8 @@ def parse(text, *, raw=False):
         ("X=a b # c", {"X": "a b"}),
         ("X=a#b", {"X": "a#b"}),
         ("X= # c", {"X": ""}),
+        ("X=#fff\nY='#'", {"X": "#fff", "Y": "#"}),
+        ("X=a\t# c", {"X": "a"}),
         ("X='a b' # c", {"X": "a b"}),
         ("X='$OUT'", {"X": "$OUT"}),
         ('X="$OUT"', {"X": "outside"}),
@@ -43,6 +45,11 @@ def parse(text, *, raw=False):
         ("X=${NO:-d}", {"X": "d"}),
         ('X="a\\nb"', {"X": "a\nb"}),
         ('X="a\\"b"', {"X": 'a"b'}),
+        ('X="a\\tb\\\\c\\a\\b\\f\\v\\r"', {"X": "a\tb\\c\a\b\f\v\r"}),
+        ('X="^\\d+\\.\\w$"', {"X": "^\\d+\\.\\w$"}),
+        ('X="a\\\nb"', {"X": "a\\\nb"}),
+        ('X="\\0101\\0000\\0"', {"X": "A\\0000\\0"}),
+        ("X=C:\\new\\dir", {"X": "C:\\new\\dir"}),
         ('X="\\$OUT"', {"X": "$OUT"}),
         ("X='it\\'s'", {"X": "it's"}),
         ('X="line one\nline two"\nY=2', {"X": "line one\nline two", "Y": "2"}),
@@ -64,7 +71,7 @@ def test_quoting_rules(text, expected):
     ("text", "message"),
     [
         ("=x", "v.env:1:1: error[env-file-syntax]: a line must be NAME=VALUE"),
-        ("A=1\nB C", "v.env:2:3: error[env-file-syntax]: `=` must follow the name `B`"),
+        ("A=1\nB C", "v.env:2:3: error[env-file-syntax]: `=` must follow the name"),
         ("X='open", "v.env:1:3: error[env-file-syntax]: the quote is not closed"),
         ('\n X="a" b', "v.env:2:7: error[env-file-syntax]: nothing but a comment may follow the closing quote"),
         ("X=${A", "v.env:1:3: error[interpolation-syntax]: `${` is not closed by `}`"),
@@ -72,6 +79,13 @@ def test_quoting_rules(text, expected):
 )
 def test_faults_are_named_without_showing_the_line(text, message):
     assert parse(text)[1] == [message]
+
+
+@pytest.mark.parametrize("value", ["pass${word!9s3cr3t}", "pa${s3cr3t!}", "${NOPE:?s3cr3t}", "${s3cr3t"])
+def test_faults_quote_nothing_of_a_value_that_has_an_unlucky_dollar(value):
+    (fault,) = parse(f"PASSWORD={value}")[1]
+    assert fault.startswith("v.env:1:10: error[interpolation-")
+    assert "s3cr3t" not in fault
 
 
 def test_reading_goes_on_after_a_fault():

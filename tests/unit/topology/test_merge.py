@@ -26,6 +26,9 @@ A = "services:\n  a:\n    image: i\n    "
         ("expose: [80]", "expose: [80, 81]", "expose", (Port(80), Port(81))),
         ("cap_add: [A, B]", "cap_add: [B, C]", "cap_add", ("A", "B", "C")),
         ("dns: 1.1.1.1", "dns: [2.2.2.2, 1.1.1.1]", "dns", ("1.1.1.1", "2.2.2.2")),
+        ("extra_hosts: ['h:1']", "extra_hosts: {h: 2, g: [3, 4]}", "extra_hosts", ("h:1", "h:2", "g:3", "g:4")),
+        ("extra_hosts: {h: 1, g: 3}", "extra_hosts: ['h=1', 'h:2']", "extra_hosts", ("h:1", "g:3", "h:2")),
+        ("extra_hosts: {h: 1}", "extra_hosts: {g: '${V:-2}'}", "extra_hosts", ("h:1", "g:2")),
         ("profiles: [p]", "profiles: [q]", "profiles", ("p", "q")),
         ("depends_on: [b]", "depends_on: [c]", "depends_on", (Dependency("b"), Dependency("c"))),
         (
@@ -34,6 +37,14 @@ A = "services:\n  a:\n    image: i\n    "
             "depends_on",
             (Dependency("b", Condition.HEALTHY, explicit=True),),
         ),
+        (
+            "depends_on: {b: {condition: service_healthy, required: false}, c: {condition: service_started}}",
+            "depends_on: [b]",
+            "depends_on",
+            (Dependency("b"), Dependency("c", explicit=True)),
+        ),
+        ("env_file: [two.env, one.env]", "env_file: [{path: two.env}]", "environment", {"A": "1"}),
+        ("env_file: two.env", "env_file: [one.env]", "environment", {"A": "1"}),
         (
             "networks: [n]",
             "networks: {n: {aliases: [x]}, m: }",
@@ -76,6 +87,8 @@ A = "services:\n  a:\n    image: i\n    "
 )
 def test_an_overlay_lies_over_the_file_below(bench, base, overlay, field, expected):
     bench.environ = {"C": "see"}
+    bench.write("one.env", "A=1")
+    bench.write("two.env", "A=2")
     rest = "\n  b: {image: b}\n  c: {image: c}\nnetworks: {n: , m: }\nvolumes: {v: }\nsecrets: {s: {content: x}}\n"
     topology = bench.load(A + base + rest, A + overlay + "\n", profiles=["*"])
     assert getattr(topology.services["a"], field) == expected

@@ -17,7 +17,7 @@ MENTIONED = set(re.findall(r"[a-z0-9_]+", " ".join(re.findall(r"`[^`]+`", PAGE))
 
 
 @pytest.mark.parametrize(
-    "keys", [READERS, REPLACED_SERVICE_KEYS, UNSUPPORTED_SERVICE_KEYS, SERVICE_KEYS, PROBES], ids=lambda keys: len(keys)
+    "keys", [READERS, REPLACED_SERVICE_KEYS, UNSUPPORTED_SERVICE_KEYS, SERVICE_KEYS, PROBES], ids=len
 )
 def test_every_key_is_named(keys):
     assert set(keys) <= MENTIONED

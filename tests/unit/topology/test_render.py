@@ -3,45 +3,82 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from envspin.topology import dump_yaml, load_topology, to_compose
+from envspin.topology import dump_yaml, to_compose
 
-CORPUS = Path(__file__).with_name("corpus")
-FILES = sorted(path.stem for path in CORPUS.glob("*.yaml"))
-ENVIRON = {"HOMEX": "hx", "E": "", "HOME": "/home/u", "PATH": os.environ["PATH"]}
-
-
-def files_of(name):
-    overlay = CORPUS / f"{name}.override"
-    return [CORPUS / f"{name}.yaml", *([overlay] if overlay.exists() else [])]
-
-
-def load(paths):
-    return load_topology(paths, environ=ENVIRON, profiles=["*"], allow_unsafe=True)
-
-
-def write_rendered(topology, folder):
-    """Write the rendered text where its absolute paths still lie within the topology's folder."""
-    path = folder / "compose.yaml"
-    path.write_text(dump_yaml(to_compose(topology)), encoding="utf-8")
-    return path
-
-
-def essence(topology):
-    return replace(topology, files=(), warnings=(), directory=Path())
+from .samples import FILES, essence, files_of, load, write_rendered
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_rendered_text_loads_as_the_same_topology(name, tmp_path):
     topology = load(files_of(name))
-    assert essence(load([write_rendered(topology, tmp_path)])) == essence(topology)
+    rendered = write_rendered(topology, tmp_path)
+    again = load([rendered])
+    assert essence(again) == essence(topology)
+    assert dump_yaml(to_compose(again)) == rendered.read_text(encoding="utf-8")
+
+
+FULL = """
+services:
+  a:
+    x-envspin: {timeout: 5s}
+    networks: [n]
+    cap_drop: [ALL]
+    labels: {a: b}
+    secrets: [s]
+    configs: [c]
+    volumes: [data:/data]
+    healthcheck: {test: x}
+    depends_on: [b]
+    expose: [81]
+    ports: [80]
+    environment: {B: "1", A: ""}
+    working_dir: /w
+    user: app
+    entrypoint: e
+    command: c
+    profiles: [p]
+    scale: 2
+    platform: linux/amd64
+    build: .
+    image: i
+  b: {image: b}
+networks: {n: }
+volumes: {data: }
+configs: {c: {content: c}}
+secrets: {s: {file: s}}
+"""
+READ_FIRST = (
+    "image build platform scale profiles command entrypoint user working_dir environment ports expose depends_on "
+    "healthcheck volumes configs secrets networks"
+)
+
+
+def test_keys_come_in_the_order_in_which_people_read_them(tmp_path):
+    (tmp_path / "in.yaml").write_text(FULL)
+    service = to_compose(load([tmp_path / "in.yaml"]))["services"]["a"]
+    assert list(service)[:-3] == READ_FIRST.split()
+    assert set(list(service)[-3:-1]) == {"cap_drop", "labels"}
+    assert list(service)[-1] == "x-envspin"
+    assert list(service["environment"]) == ["B", "A"]
+
+
+def test_the_text_is_in_blocks_without_comments_and_anchors(tmp_path):
+    (tmp_path / "in.yaml").write_text("# c\nx-a: &a {A: 1}\nservices:\n  a: {image: i, labels: *a, environment: *a}\n")
+    lines = write_rendered(load([tmp_path / "in.yaml"]), tmp_path).read_text().splitlines()
+    assert lines[1:9] == [
+        "services:",
+        "  a:",
+        "    image: i",
+        "    environment:",
+        '      A: "1"',
+        "    networks:",
+        "      default: null",
+        "    labels:",
+    ]
+    assert not any(sign in line for line in lines for sign in "#&*")
 
 
 EXTENSIONS = """
@@ -95,70 +132,3 @@ def test_plain_data_only(tmp_path):
     (tmp_path / "in.yaml").write_text(EXTENSIONS)
     data = to_compose(load([tmp_path / "in.yaml"]))
     assert json.loads(json.dumps(data)) == data
-
-
-def find_compose():
-    """Return the command of Docker Compose v2, or None where it is not installed."""
-    for command in (["docker-compose"], ["docker", "compose"]):
-        if shutil.which(command[0]):
-            shown = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
-            if shown.returncode == 0 and not shown.stdout.lstrip("v").startswith("1."):
-                return command
-    return None
-
-
-COMPOSE = find_compose()
-# the plugin is found by way of the real home, which the files must not see
-COMPOSE_ENVIRON = {**ENVIRON, "DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker"))}
-DIFFERENT_ON_PURPOSE = {
-    "links": "links become aliases",
-    "tmpfs": "tmpfs becomes a mount",
-    "tmpfs-options": "tmpfs becomes a mount",
-    "overlay-dns": "tmpfs becomes a mount",
-}
-
-
-def ask_compose(paths):
-    """Return what `docker compose config` makes of files."""
-    arguments = [word for path in paths for word in ("-f", str(path))]
-    command = [*COMPOSE, *arguments, "--profile", "*", "config", "--format", "json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=COMPOSE_ENVIRON, cwd=paths[0].parent
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def compared(data):
-    """Return the parts of Compose's answer that must agree, in one form."""
-    services = {}
-    for name, service in data["services"].items():
-        kept = {key: service.get(key) or None for key in ("image", "command", "entrypoint", "labels")}
-        given = service.get("environment") or {}
-        kept["environment"] = {key: value for key, value in given.items() if value is not None}
-        kept |= {
-            key: service.get(key) for key in ("user", "hostname", "working_dir", "init", "tty", "read_only", "platform")
-        }
-        kept["ports"] = sorted({(port["target"], port["protocol"]) for port in service.get("ports") or []})
-        kept["depends_on"] = {
-            key: (value["condition"], value["required"]) for key, value in (service.get("depends_on") or {}).items()
-        }
-        kept["volumes"] = sorted(
-            (each["target"], each["type"], each.get("source"), each.get("read_only"), each.get("tmpfs") or None)
-            for each in service.get("volumes") or []
-        )
-        kept["networks"] = {key: (value or {}).get("aliases") for key, value in (service.get("networks") or {}).items()}
-        check = service.get("healthcheck") or {}
-        kept["healthcheck"] = {"disable": True} if check.get("test") == ["NONE"] else check
-        build = service.get("build")
-        kept["build"] = build and {key: value for key, value in build.items() if value}
-        kept["hosts"] = sorted(service.get("extra_hosts") or [])
-        services[name] = kept
-    return {"name": data["name"], "services": services, "volumes": sorted(data.get("volumes") or {})}
-
-
-@pytest.mark.skipif(COMPOSE is None, reason="Docker Compose v2 is not installed")
-@pytest.mark.parametrize("name", [name for name in FILES if name not in DIFFERENT_ON_PURPOSE])
-def test_compose_reads_the_rendered_text_as_it_reads_the_files(name, tmp_path):
-    rendered = write_rendered(load(files_of(name)), tmp_path)
-    assert compared(ask_compose([rendered])) == compared(ask_compose(files_of(name)))

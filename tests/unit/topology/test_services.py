@@ -83,6 +83,7 @@ from envspin.model import (
             "networks",
             (NetworkAttachment("back"), NetworkAttachment("front", ("x", "y"))),
         ),
+        ("networks: []", "networks", (NetworkAttachment("default"),)),
         ("user: 1000", "networks", (NetworkAttachment("default"),)),
         ("network_mode: none", "networks", ()),
         ("network_mode: none", "network_mode", "none"),
@@ -204,6 +205,20 @@ def test_env_files_lie_below_environment_and_later_ones_win(bench):
     assert service.environment == {"A": "mine", "B": "'2'", "C": "o", "D": "$OUT"}
 
 
+def test_an_env_file_may_use_what_the_ones_before_it_say(bench):
+    bench.environ = {"OUT": "o"}
+    bench.write("one.env", "A=1\nOUT=mine\n")
+    bench.write("two.env", "B=$A\nC=$OUT\nA\n")
+    bench.write("three.env", "A=3\nD=${A}-${B}\n")
+    topology = bench.load(
+        "services:\n"
+        "  a: {image: i, env_file: [one.env, two.env, three.env]}\n"
+        "  b: {image: i, env_file: [three.env, two.env]}\n"
+    )
+    assert topology.services["a"].environment == {"A": "3", "OUT": "mine", "B": "1", "C": "o", "D": "1-1"}
+    assert topology.services["b"].environment == {"A": "3", "D": "3-", "B": "3", "C": "o"}
+
+
 def test_an_env_file_that_is_not_required_may_be_missing(bench):
     assert bench.service("env_file: [{path: none.env, required: false}]").environment == {}
 
@@ -294,3 +309,49 @@ def test_a_completed_dependency_makes_a_job(bench):
 def test_the_mark_of_a_service_is_its_name(bench):
     mark = bench.load("services:\n\n  a: {image: i}\n").services["a"].mark
     assert (mark.line, mark.column) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "expected"),
+    [
+        ("platform: ${NONE}", "platform", None),
+        ("user: ${NONE}", "user", None),
+        ("working_dir: ${NONE:-}", "working_dir", None),
+        ("hostname: $NONE", "hostname", None),
+        ("domainname: ${NONE}", "domainname", None),
+        ("stop_signal: ${NONE}", "stop_signal", None),
+        ("network_mode: ${NONE}", "networks", (NetworkAttachment("default"),)),
+        ("ports: ['${NONE}:80', '${NONE}:81/udp', '127.0.0.1:${NONE}:82']", "ports", None),
+        ("build: {context: ., target: '${NONE}', network: '${NONE}', dockerfile: '${NONE}'}", "build", None),
+    ],
+)
+def test_what_a_variable_leaves_empty_counts_as_absent(bench, text, field, expected):
+    wanted = {"ports": (Port(80), Port(81, "udp"), Port(82)), "build": Build(context=bench.folder)}
+    assert getattr(bench.service(text), field) == wanted.get(field, expected)
+
+
+def test_an_image_may_be_left_empty_only_where_it_is_built(bench):
+    assert bench.load("services: {a: {image: '${NONE}', build: .}}").services["a"].image is None
+    assert bench.codes("services: {a: {image: '${NONE}'}}") == ["bad-value"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["user: ''", "platform: ''", "ports: [':80']", "build: {context: ., target: ''}", "extra_hosts: {'': 1.1.1.1}"],
+)
+def test_what_is_written_empty_is_an_error(bench, text):
+    assert len(bench.codes(f"services:\n  a:\n    image: i\n    {text}\n")) == 1
+
+
+def test_a_device_of_a_volume_starts_at_the_file_that_names_it(bench):
+    topology = bench.load(
+        "services: {a: {image: i, volumes: ['data:/d']}}\n"
+        "volumes: {data: {driver_opts: {type: none, o: bind, device: ./x/../data}}}\n"
+    )
+    assert topology.volumes["data"].driver_opts["device"] == str(bench.folder / "data")
+
+
+@pytest.mark.parametrize("device", ["tmpfs", ":/export/folder", "//server/share"])
+def test_a_device_that_is_no_path_of_the_host_stays(bench, device):
+    text = f"services: {{a: {{image: i}}}}\nvolumes: {{v: {{driver_opts: {{device: '{device}'}}}}}}\n"
+    assert bench.load(text, allow_unsafe=True).volumes["v"].driver_opts["device"] == device

@@ -38,6 +38,12 @@ def test_no_durations(text):
         values.to_duration(text)
 
 
+@pytest.mark.parametrize("text", ["999999999999h", "9223372036.9s", "2562047h48m"])
+def test_durations_beyond_the_engines_are_refused(text):
+    with pytest.raises(ValueError, match="292 years"):
+        values.to_duration(text)
+
+
 @given(st.integers(min_value=0, max_value=10**15))
 def test_durations_survive_formatting(nanoseconds):
     seconds = nanoseconds / 1e9
@@ -59,6 +65,12 @@ def test_durations_survive_formatting(nanoseconds):
 )
 def test_sizes(text, size):
     assert values.to_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["999999999999999p", "8192p"])
+def test_sizes_beyond_the_engines_are_refused(text):
+    with pytest.raises(ValueError, match="8 EiB"):
+        values.to_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "m", "-1", "1x", "1.2.3m", "1 000"])
