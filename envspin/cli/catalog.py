@@ -18,9 +18,10 @@ SECTIONS = {
         "env": "Print the variables that lead to an environment.",
     },
     "Understand a topology": {
-        "config": "Print the merged, interpolated topology as plain Compose YAML.",
+        "config": "Print the merged topology as Compose; `config diff` compares two.",
         "plan": "Show what `up` would do, in order; touches nothing.",
         "graph": "Draw the dependency graph.",
+        "schema": "Print the JSON Schema of topologies, for editors.",
     },
     "Set up": {
         "doctor": "Check this machine and say what mends it.",
