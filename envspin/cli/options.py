@@ -15,7 +15,10 @@ from envspin.cli.context import TopologyRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from click.shell_completion import CompletionItem
+
     Function = TypeVar("Function", bound=Callable[..., object])
+    Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 PROGRESS_STYLES = ("auto", "tty", "plain", "json", "quiet")
 
@@ -98,10 +101,12 @@ def progress_option(function: Callable[..., None]) -> Callable[..., None]:
     return option(function)
 
 
-def topology_options(*, selects: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def topology_options(
+    *, selects: bool = True, complete_file: Completion | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add FILE and the options that say what to make of it; the function gets one ``TopologyRequest`` for them.
 
-    ``selects`` adds ``--only`` and ``--stub``.
+    ``selects`` adds ``--only`` and ``--stub``; ``complete_file`` offers something else than files for FILE.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -129,12 +134,14 @@ def topology_options(*, selects: bool = True) -> Callable[[Callable[..., None]],
             )
             function(request, **others)
 
-        return _add_parameters(wrapper, selects=selects)
+        return _add_parameters(wrapper, selects=selects, complete_file=complete_file)
 
     return decorate
 
 
-def _add_parameters(function: Callable[..., None], *, selects: bool) -> Callable[..., None]:
+def _add_parameters(
+    function: Callable[..., None], *, selects: bool, complete_file: Completion | None
+) -> Callable[..., None]:
     path = click.Path(path_type=Path)
     selecting = [
         click.option(
@@ -153,7 +160,7 @@ def _add_parameters(function: Callable[..., None], *, selects: bool) -> Callable
         ),
     ]
     decorators = [
-        click.argument("file", type=path, required=False),
+        click.argument("file", type=path, required=False, shell_complete=complete_file),
         click.option(
             "-f", "--file", "files", type=path, multiple=True, help="Merge this Compose file, too (repeatable)."
         ),

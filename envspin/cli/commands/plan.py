@@ -25,17 +25,18 @@ def command(request: TopologyRequest, *, as_json: bool) -> None:
 
     The estimate comes from earlier runs on this machine; what never ran is guessed. No engine is needed.
     """
-    from envspin.plan.graph import DependencyGraph  # noqa: PLC0415 - networkx is slow to import
+    from envspin.plan.traversal import find_dependencies, find_longest_path  # noqa: PLC0415
     from envspin.run.timings import estimate_weights  # noqa: PLC0415
 
     plan = request.plan()
-    graph = DependencyGraph.of(plan.services)
     weights = estimate_weights(plan)
-    critical_path = graph.longest_path(sum_by_service(weights, plan.services))
+    critical_path = find_longest_path(find_dependencies(plan.services), sum_by_service(weights, plan.services))
     for warning in plan.topology.warnings:
         click.echo(render_problem(warning), err=True)
     if as_json:
-        print_json(describe_plan(plan, graph.layers(), critical_path, weights))
+        from envspin.plan.graph import DependencyGraph  # noqa: PLC0415 - networkx is slow to import
+
+        print_json(describe_plan(plan, DependencyGraph.of(plan.services).layers(), critical_path, weights))
     else:
         click.echo(str(plan))
         click.echo(render_estimate(critical_path, weights))
