@@ -124,7 +124,13 @@ def _place_mount(identity: Identity, topology: Topology, mount: Mount) -> MountS
     if mount.kind == "bind":
         return MountSpec("bind", mount.target, mount.source, mount.read_only)
     if mount.kind == "tmpfs":
-        return MountSpec("tmpfs", mount.target, tmpfs_size=mount.tmpfs_size, tmpfs_mode=mount.tmpfs_mode)
+        return MountSpec(
+            "tmpfs",
+            mount.target,
+            read_only=mount.read_only,
+            tmpfs_size=mount.tmpfs_size,
+            tmpfs_mode=mount.tmpfs_mode,
+        )
     volume = topology.volumes[str(mount.source)]
     return MountSpec("volume", mount.target, name_volume(identity, volume), mount.read_only, mount.nocopy)
 

@@ -19,6 +19,7 @@ from envspin.events import (
 )
 from envspin.plan.planning import make_plan
 from envspin.plan.selection import Selection, suggest_name
+from envspin.plan.traversal import find_dependencies, find_longest_path
 from envspin.run import naming, timings
 from envspin.run.access import find_host
 from envspin.run.clearing import UpOptions, end_failed, require_free, sweep_quietly, tear_down
@@ -277,10 +278,8 @@ class Environment:
         """
         if self._plan is None:
             return []
-        from envspin.plan.graph import DependencyGraph  # noqa: PLC0415 - networkx takes 250 ms to import
-
         weights = {name: handle.seconds["start"] + handle.seconds["ready"] for name, handle in self.services.items()}
-        return DependencyGraph.of(self._plan.services).longest_path(weights)
+        return find_longest_path(find_dependencies(self._plan.services), weights)
 
     def variables(self) -> dict[str, str]:
         """Return what commands get: every export and ``ENVSPIN_<SERVICE>_HOST``, ``_PORT``, ``_PORT_<N>``."""

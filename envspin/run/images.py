@@ -72,7 +72,10 @@ def _ensure_built(
 
 
 def make_build_request(source: ImageSource, topology: str, content: str) -> BuildRequest:
-    """Describe the build of a source; its tag names the hash of what goes in, so equal contexts share an image."""
+    """Describe the build of a source; its tag names the hash of what goes in, so equal contexts share an image.
+
+    Of several ``platforms`` the engine takes its own, as with ``docker compose up``.
+    """
     build = source.build
     if build is None:
         raise ValueError(f"{source.key} is pulled, not built")
@@ -87,7 +90,7 @@ def make_build_request(source: ImageSource, topology: str, content: str) -> Buil
         labels=build.labels,
         network=build.network,
         extra_hosts=build.extra_hosts,
-        platform=source.platform or (build.platforms[0] if build.platforms else None),
+        platform=source.platform or (build.platforms[0] if len(build.platforms) == 1 else None),
         no_cache=build.no_cache,
         pull=build.pull,
         shm_size=build.shm_size,

@@ -241,12 +241,12 @@ class ServiceHandle:
                 f"how {self.name!r} proves ready is not known here",
                 hint="it is known where the environment was brought up",
             )
-        limit = find_ready_timeout(service) if timeout is None else timeout
         self._container = self._engine.inspect(self.container_id)
         if not self._container.is_running and not service.job:
             raise NotReadyError(f"service {self.name!r} does not run", service=self.name, hint="start() it first")
         image = self._image or self._engine.find_image(self._container.image_id)
         image_check = image.healthcheck if image is not None else None
+        limit = find_ready_timeout(service, image_check) if timeout is None else timeout
         probes = choose_probes(service, image_check, image.ports if image is not None else ())
         probers = bind_probers(
             probes,

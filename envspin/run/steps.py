@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from envspin.engine.base import NetworkSpec, VolumeSpec
 from envspin.errors import EngineError, EngineUnreachableError, UsageError
 from envspin.model import DEFAULT_READY_TIMEOUT
+from envspin.plan.readiness import merge_healthchecks
 from envspin.run import subnets
 from envspin.run.blueprint import list_own_volumes, make_container_spec, name_network, name_volume
 from envspin.run.diagnostics import Trouble
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from envspin.engine.base import ContainerInfo, Engine, ImageInfo
-    from envspin.model import Probe, Service
+    from envspin.model import Healthcheck, Probe, Service
     from envspin.plan.planning import ImageSource, Plan
     from envspin.run.images import PullPolicy
     from envspin.run.naming import Identity
@@ -153,7 +154,7 @@ class Steps:
     ) -> Proved:
         """Wait until a started service has proved ready, has ended, or is out of time."""
         began = time.monotonic()
-        timeout = find_ready_timeout(service)
+        timeout = find_ready_timeout(service, image.healthcheck)
         probers = bind_probers(probes, self.engine, service, image.healthcheck, container, host=self.host)
         try:
             wait_until_ready(
@@ -191,9 +192,15 @@ class Steps:
         raise StepFailed(Trouble(service.name, describe_end(vigil), awaited))
 
 
-def find_ready_timeout(service: Service) -> float:
-    """Return the seconds a service may take until ready."""
-    return service.timeout if service.timeout is not None else DEFAULT_READY_TIMEOUT
+def find_ready_timeout(service: Service, image_check: Healthcheck | None) -> float:
+    """Return the seconds a service may take until ready.
+
+    A healthcheck's ``start_period``, in which it may fail without blame, comes on top of the default.
+    """
+    if service.timeout is not None:
+        return service.timeout
+    check = merge_healthchecks(service.healthcheck, image_check)
+    return DEFAULT_READY_TIMEOUT + (check.start_period or 0.0 if check else 0.0)
 
 
 def describe_end(vigil: Vigil) -> str:

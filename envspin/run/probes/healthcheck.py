@@ -1,8 +1,8 @@
 """Ready when the healthcheck of the service or its image passes; we execute it at our own pace.
 
 The engine would run it first after a whole ``interval``, so neither ``interval`` nor ``start_interval`` count here.
-``timeout`` bounds each run. ``retries`` and ``start_period`` say when a running container becomes unhealthy; while we
-wait for readiness a failed run only means "not yet", and the service's own deadline says when to give up.
+``timeout`` bounds each run. ``retries`` says when a running container becomes unhealthy; while we wait for readiness a
+failed run only means "not yet", and the service's own deadline, which ``start_period`` lengthens, says when to give up.
 """
 
 from __future__ import annotations
