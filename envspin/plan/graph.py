@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from envspin.errors import UsageError
-from envspin.plan.traversal import find_dependencies
+from envspin.plan.traversal import find_dependencies, find_longest_path
+from envspin.topology.garbage import without_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,9 +23,11 @@ class DependencyGraph:
     """Services and what each depends on."""
 
     def __init__(self, dependencies: Mapping[str, Iterable[str]]) -> None:
+        self._needs = {name: list(others) for name, others in dependencies.items()}
         self._graph: nx.DiGraph[str] = nx.DiGraph()
-        self._graph.add_nodes_from(dependencies)
-        self._graph.add_edges_from((name, other) for name, others in dependencies.items() for other in others)
+        with without_collection():
+            self._graph.add_nodes_from(self._needs)
+            self._graph.add_edges_from((name, other) for name, others in self._needs.items() for other in others)
 
     @classmethod
     def of(cls, services: Mapping[str, Service]) -> DependencyGraph:
@@ -42,18 +45,12 @@ class DependencyGraph:
 
         Raises UsageError where services wait for each other.
         """
-        cycles = self.find_cycles()
-        if cycles:
-            raise UsageError("services wait for each other: " + " -> ".join([*cycles[0], cycles[0][0]]))
-        return [sorted(layer) for layer in nx.topological_generations(self._graph.reverse(copy=False))]
+        try:
+            return [sorted(layer) for layer in nx.topological_generations(self._graph.reverse(copy=False))]
+        except nx.NetworkXUnfeasible:
+            cycle = self.find_cycles()[0]
+            raise UsageError("services wait for each other: " + " -> ".join([*cycle, cycle[0]])) from None
 
     def longest_path(self, weights: Mapping[str, float]) -> list[str]:
         """Return the chain of dependencies with the largest sum of weights (seconds), first to start first."""
-        starting_first: nx.DiGraph[object] = nx.DiGraph()
-        for name, other in self._graph.edges:
-            starting_first.add_edge(other, name, weight=weights.get(name, 0.0))
-        # networkx weighs edges, so a first service's own weight hangs on an edge from a common source.
-        source = object()
-        for name in self._graph:
-            starting_first.add_edge(source, name, weight=weights.get(name, 0.0))
-        return [str(name) for name in nx.dag_longest_path(starting_first) if name is not source]
+        return find_longest_path(self._needs, weights)

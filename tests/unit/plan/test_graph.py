@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from envspin.errors import UsageError
 from envspin.plan.graph import DependencyGraph
-from envspin.plan.traversal import collect_reachable, sort_by_needs, weigh_remaining
+from envspin.plan.traversal import collect_reachable, find_longest_path, sort_by_needs, weigh_remaining
 
 SHOP = {"web": ["api"], "api": ["db", "cache"], "db": [], "cache": []}
 
@@ -52,6 +52,19 @@ acyclic = st.integers(1, 15).flatmap(
         }
     )
 )
+
+
+@given(acyclic, st.randoms(use_true_random=False))
+def test_sorting_puts_each_name_once_and_after_what_it_needs(needs, rng):
+    names = list(needs)
+    rng.shuffle(names)
+    order = sort_by_needs({name: needs[name] for name in names})
+    assert sorted(order) == sorted(needs)
+    assert all(order.index(need) < order.index(name) for name in needs for need in needs[name])
+
+
+def test_nothing_has_no_longest_path():
+    assert find_longest_path({}, {}) == []
 
 
 @given(acyclic, st.data())
