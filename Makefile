@@ -2,7 +2,7 @@
 BIN := .venv/bin
 SHOP := topologies/shop
 
-.PHONY: setup demo test lint types bench clean
+.PHONY: setup demo test lint types bench fuzz clean
 
 setup:
 	@scripts/setup
@@ -24,6 +24,10 @@ test: lint types
 bench: setup
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	@$(BIN)/python -m benchmarks
+
+# Writes docs/fuzzing.md; files that break something are kept in a folder that it names.
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz --count 200000 --jobs 2
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

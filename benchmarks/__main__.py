@@ -20,7 +20,8 @@ from benchmarks.images import build_images
 from benchmarks.measure import ask, undisturbed
 from benchmarks.oracle import make_knocker
 from benchmarks.report import TITLES, render_tables, render_verdicts, write_json
-from benchmarks.targets import judge
+from benchmarks.targets import judge, judge_topologies
+from benchmarks.topologies import measure_topologies
 from benchmarks.workloads import PLANS, load_workloads
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ PYTEST_DOCKER_EVERY = 3
 BUSY_LOAD_PER_CORE = 0.5
 INTERRUPTED = 130
 
+TOPOLOGY = "topology"
+"""Among the workloads, what needs no engine: loading, ordering and refusing files."""
+
 NOTES = [
     "Compose and pytest-docker poll healthchecks of 1 s, the shortest that engines before 25 take.",
     "testcontainers starts one service after the other and polls every 0.1 s (its default is 1 s); its reaper is off.",
@@ -54,7 +58,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of each: shows that it works, measures little")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every workload, instead of its own number")
-    parser.add_argument("--only", type=split(PLANS), default=list(PLANS), metavar="A,B", help=", ".join(PLANS))
+    names = [*PLANS, TOPOLOGY]
+    parser.add_argument("--only", type=split(names), default=names, metavar="A,B", help=", ".join(names))
     parser.add_argument("--peers", type=split(TITLES), default=list(TITLES), metavar="A,B", help=", ".join(TITLES))
     parser.add_argument("--no-fetch", action="store_true", help="do not fetch Compose where it is missing")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where to write")
@@ -151,8 +156,22 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def measure_without_engine(options: argparse.Namespace, folder: Path) -> int:
+    """Measure what needs no engine, and write it to a file of its own."""
+    figures = measure_topologies(folder, quick=options.quick, tell=tell)
+    verdicts = judge_topologies(figures)
+    targets = [verdict.describe() for verdict in verdicts]
+    document = {"machine": peers.describe_machine(None), "topology": figures, "targets": targets}
+    write_json(options.results / "topology.json", document)
+    print("\n".join(render_verdicts(verdicts)))
+    tell(f"written to {options.results}")
+    return 0
+
+
 def measure(options: argparse.Namespace, folder: Path) -> int:
     """Measure and write; return the exit code."""
+    if options.only == [TOPOLOGY]:
+        return measure_without_engine(options, folder)
     if ask("docker", "version") is None:
         tell("no container engine answers; `envspin doctor` says what to do")
         return 4
@@ -163,13 +182,15 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
         notes.append(f"The machine was busy (load {machine['load']}): the numbers mean little.")
     if len(find_command()) > 1:
         notes.append("There is no console script beside this Python: envspin ran as `python -m envspin`.")
-    workloads = load_workloads(options.only, folder, rounds=options.rounds, quick=options.quick)
+    names = [name for name in options.only if name != TOPOLOGY]
+    workloads = load_workloads(names, folder, rounds=options.rounds, quick=options.quick)
     tell("building images")
     build_images(workloads)
     bench = Bench()
     commands: dict[str, list[float]] = {}
     if "envspin" in options.peers:
         commands = measure_commands(folder, quick=options.quick, tell=tell)
+    figures = measure_topologies(folder, quick=options.quick, tell=tell) if TOPOLOGY in options.only else None
     try:
         for workload in workloads:
             bench.measure_all(workload, drivers)
@@ -178,17 +199,18 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
             left = list_left(bench.prefix)
         tell(f"left behind: {', '.join(left)}" if left else "nothing was left behind")
     notes += [f"Left behind by a peer: {', '.join(left)}."] if left else []
-    verdicts = judge(bench.samples, commands, workloads)
+    verdicts = judge(bench.samples, commands, workloads) + (judge_topologies(figures) if figures else [])
     document = {
         "machine": machine,
         "options": {"quick": options.quick, "rounds": {workload.name: workload.rounds for workload in workloads}},
         "samples": bench.samples,
         "commands": commands,
+        "topology": figures,
         "targets": [verdict.describe() for verdict in verdicts],
         "notes": [*NOTES, *notes],
     }
     write_json(options.results / "latest.json", document)
-    tables = render_tables(machine, bench.samples, options.only, verdicts, [*NOTES, *notes])
+    tables = render_tables(machine, bench.samples, names, verdicts, [*NOTES, *notes])
     (options.results / "README-table.md").write_text(tables)
     print("\n".join(render_verdicts(verdicts)))
     tell(f"written to {options.results}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import resource
 import signal
 import subprocess
 import tempfile
@@ -10,11 +12,11 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 PATIENCE = 240.0
 """Seconds after which a command counts as failed."""
@@ -82,6 +84,14 @@ def run(
         output.seek(0)
         text = output.read().decode(errors="replace")
     return Outcome(process.returncode, began, ended, usage.ru_maxrss / KIBI, text, list(errors))
+
+
+def read_peak_mb() -> float:
+    """Return the largest resident set of this process since its program began."""
+    if platform.system() == "Linux":  # where getrusage() would count the parent from which we were forked
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / KIBI
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIBI / KIBI  # bytes on macOS
 
 
 def ask(*command: str | Path, environment: Mapping[str, str] | None = None) -> str | None:

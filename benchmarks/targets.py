@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.topologies import Figures
     from benchmarks.workloads import Workload
 
 Sample = dict[str, Any]
@@ -117,3 +118,41 @@ def judge_process(samples: Sequence[Sample], commands: Mapping[str, Sequence[flo
         Verdict("`envspin plan` of 1,000 services", 1.0, plan, " s", len(plans)),
         Verdict("peak memory of `envspin up`", 120.0, max(peaks, default=None), " MB", len(peaks)),
     ]
+
+
+def judge_topologies(figures: Figures) -> list[Verdict]:
+    """Compare the targets of the pure part with what was measured."""
+    loads = [each["load"] + each["plan"] for each in figures["load"]]
+    commands = figures["plan_command"]
+    orders = [sum(each[part] for part in ("graph", "order", "critical_path")) * 1000 for each in figures["graph"]]
+    return [
+        *judge_runs("load, validate and plan 1,000 services with anchors", 1.0, loads, " s"),
+        *judge_runs("`envspin plan` of that file", 1.0, commands, " s"),
+        *judge_runs("graph, order and critical path of 10,000 services", 200.0, orders, " ms"),
+        *judge_refusals(figures["refusals"], "seconds", 1.0, " s"),
+        *judge_refusals(figures["refusals"], "peak_mb", 100.0, " MB"),
+    ]
+
+
+def judge_runs(what: str, limit: float, values: Sequence[float], unit: str) -> list[Verdict]:
+    """Judge the median and the slowest run."""
+    slowest = max(values, default=None)
+    return [
+        Verdict(f"{what}, p50", limit, find_quantile(values, 50), unit, len(values)),
+        Verdict(f"{what}, slowest", limit, slowest, unit, len(values)),
+    ]
+
+
+def judge_refusals(
+    refusals: Mapping[str, Sequence[Mapping[str, float]]], value: str, limit: float, unit: str
+) -> list[Verdict]:
+    """Judge the kind of hostile file that took most by its median, and the one with the worst single run."""
+    medians = {kind: statistics.median(each[value] for each in runs) for kind, runs in refusals.items()}
+    worsts = {kind: max(each[value] for each in runs) for kind, runs in refusals.items()}
+    count = sum(map(len, refusals.values()))
+    verdicts = []
+    for name, measured in (("p50", medians), ("worst run", worsts)):
+        kind = max(measured, key=measured.__getitem__)
+        what = f"refusal of the worst of {len(refusals)} hostile files (`{kind}`), {name}"
+        verdicts.append(Verdict(what, limit, measured[kind], unit, count))
+    return verdicts

@@ -9,6 +9,7 @@ from envspin.model import Condition, Dependency, Network, NetworkAttachment, Ser
 from envspin.topology.checks import check_active, check_cycles, check_references, check_replicas
 from envspin.topology.extension import read_service_extension, read_topology_extension
 from envspin.topology.keys import UNSUPPORTED_TOP_LEVEL_KEYS
+from envspin.topology.limits import SERVICES
 from envspin.topology.nodes import Mapping, is_null
 from envspin.topology.reader import EXTENSION_PREFIX, Reader
 from envspin.topology.service import read_service
@@ -80,6 +81,8 @@ def _read_services(reader: Reader, root: Mapping) -> dict[str, Draft]:
     services = None if node is None or is_null(node) else reader.mapping(node, "services")
     if node is None or is_null(node) or (services is not None and not services.entries):
         reader.error("missing-key", "there are no services", root, "name at least one under `services:`")
+    if services:
+        reader.report.charge(SERVICES, len(services.entries), services)
     for name, (key, value) in services.entries.items() if services else ():
         mapping = reader.mapping(value, f"services.{name}")
         if check_name(reader, name, key) and mapping is not None:

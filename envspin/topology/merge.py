@@ -151,11 +151,12 @@ def _named(node: Node, separator: str) -> dict[str, Entry] | None:
 
 
 def _merge_dependencies(merger: Merger, base: Node, overlay: Node, path: tuple[str, ...]) -> Node:
-    """Merge ``depends_on``: a list of names says a condition too, the usual one."""
-    low, high = _as_names(base), _as_names(overlay)
-    if low and high and isinstance(overlay, Sequence):
-        return high.replaced(low.entries | high.entries)
-    return _merge_names(merger, base, overlay, path)
+    """Merge ``depends_on``: a name alone says a condition too, the usual one."""
+    merged, high = _merge_names(merger, base, overlay, path), _as_names(overlay)
+    if high is None or not isinstance(merged, Mapping):
+        return merged
+    alone = {name: entry for name, entry in high.entries.items() if is_null(entry.value)}
+    return merged.replaced(merged.entries | alone)
 
 
 def _merge_names(merger: Merger, base: Node, overlay: Node, path: tuple[str, ...]) -> Node:

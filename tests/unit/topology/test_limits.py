@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from envspin.errors import TopologyError
-from envspin.topology import limits, load_topology, read_name, values
+from envspin.topology import limits, load_topology, read_name
 from envspin.topology.report import MAX_PROBLEMS
 
 PLAIN = "services: {a: {image: i}}\n"
@@ -58,6 +54,7 @@ MULTIPLIED = {
         },
         "yaml-size",
     ),
+    "services in masses": ({"compose.yaml": "services:\n" + services("s{n}: {{image: i}}", 10_001)}, "yaml-size"),
     "variables in masses": ({"compose.yaml": PLAIN + "x-a: " + "$A" * 100_000 + "\n"}, "interpolation-size"),
     "braces within a default": (
         {"compose.yaml": PLAIN + "x-a: '${A:-" + "{}" * 100_000 + "}'\n"},
@@ -97,7 +94,7 @@ def test_what_multiplies_is_refused_by_its_limit(tmp_path, name):
 def test_each_limit_has_its_number_in_its_message():
     shown = {limit: f"{limit.most:,}" for limit in vars(limits).values() if isinstance(limit, limits.Limit)}
     sizes = {8 * limits.MIB: "8 MiB", 4 * limits.MIB: "4 MiB", limits.MIB: "1 MiB"}
-    sizes |= {limits.MIB // 2: "512 KiB", 64 * 1024: "64 KiB"}
+    sizes |= {limits.MIB // 2: "512 KiB", limits.MIB // 4: "256 KiB", 64 * 1024: "64 KiB"}
     for limit, number in shown.items():
         assert sizes.get(limit.most, number) in limit.message
 
@@ -132,14 +129,3 @@ def test_a_long_circle_is_shown_in_part(tmp_path):
     )
     with pytest.raises(TopologyError, match=r"s0 -> s1 -> .* -> \(70 more\) -> .* -> s89 -> s0"):
         load_topology([file], environ={})
-
-
-@given(st.text(alphabet="ab '\"\\\n\t\r$#;é\u00a0", max_size=30))
-def test_command_lines_are_split_as_shlex_splits_them(text):
-    try:
-        expected = tuple(shlex.split(text))
-    except ValueError:
-        with pytest.raises(ValueError, match="is not a command line"):
-            values.split_words(text)
-    else:
-        assert values.split_words(text) == expected

@@ -144,7 +144,7 @@ def test_command_lines_are_split_like_a_shell_does():
     assert values.split_words("a 'b  c' \"d e\" f\\ g") == ("a", "b  c", "d e", "f g")
     with pytest.raises(ValueError, match="no closing quotation"):
         values.split_words("a 'b")
-    with pytest.raises(ValueError, match="longer than 128 KiB"):
+    with pytest.raises(ValueError, match="longer than 32 KiB"):
         values.split_words("x " * 100_000)
 
 
