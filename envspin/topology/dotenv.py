@@ -50,7 +50,7 @@ def parse_dotenv(document: Document, lookup: Lookup, report: Report, *, raw: boo
     """Return the variables of ``document``; faulty lines are reported, and the others are still read."""
     if raw:
         report.charge(limits.ASSIGNMENTS, document.count_lines(), Place(document, 1, 1))
-        return _parse_raw(document.text)
+        return _parse_raw(document, report)
     text = document.text.replace("\r\n", "\n")
     values: dict[str, str] = {}
     position = 0
@@ -75,12 +75,16 @@ def parse_dotenv(document: Document, lookup: Lookup, report: Report, *, raw: boo
             position = newline if newline >= 0 else len(text)
 
 
-def _parse_raw(text: str) -> dict[str, str]:
+def _parse_raw(document: Document, report: Report) -> dict[str, str]:
     values = {}
-    for line in text.splitlines():
+    for number, line in enumerate(document.text.replace("\r\n", "\n").split("\n"), 1):
         name, separator, value = line.partition("=")
-        if separator and not line.lstrip().startswith("#"):
+        if not separator or line.lstrip().startswith("#"):
+            continue
+        if name.strip():
             values[name.strip()] = value
+        else:
+            report.error("env-file-syntax", "no name stands before the `=`", Place(document, number, 1))
     return values
 
 

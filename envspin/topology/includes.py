@@ -50,6 +50,8 @@ class Loader:
             return Parsed()
         document = Document(display_name(path), text, directory, variables)
         parsed = parse_yaml(document, self.report)
+        if self.report.has_said("yaml-size"):
+            self.report.raise_if_failed()  # to go on with half of a huge file takes as long as reading it did
         self._check_roots(parsed, document)
         return parsed
 

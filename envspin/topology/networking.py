@@ -156,6 +156,8 @@ def read_extra_hosts(reader: Reader, draft: Draft, entry: Entry) -> None:
             if not name:
                 reader.error("bad-value", f"`{what}` has an entry without a name", key)
             for address in reader.strings(value, f"{what}.{name}", single=True) or ():
+                if not address:
+                    reader.error("bad-value", f"`{what}.{name}` has an empty address", value)
                 found[f"{name}:{address.strip('[]')}"] = None
     else:
         for scalar in reader.scalars(entry.value, what):

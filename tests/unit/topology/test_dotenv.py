@@ -98,6 +98,16 @@ def test_raw_files_take_everything_behind_the_equals_sign():
     assert parse("# c\nX='a' # b\nY=$OUT\nnothing\n", raw=True)[0] == {"X": "'a' # b", "Y": "$OUT"}
 
 
+def test_raw_lines_end_at_a_newline_only():
+    assert parse("X=a\u2028b\x0bc\r\nY=\n", raw=True) == ({"X": "a\u2028b\x0bc", "Y": ""}, [])
+
+
+def test_raw_lines_without_a_name_are_reported():
+    values, faults = parse("X=a\n =s3cr3t\nY=b", raw=True)
+    assert values == {"X": "a", "Y": "b"}
+    assert faults == ["v.env:2:1: error[env-file-syntax]: no name stands before the `=`"]
+
+
 def test_large_files_are_read_in_linear_work():
     values, _ = parse('X="' + "y\\n" * 500_000 + '"')
     assert len(values["X"]) == 1_000_000

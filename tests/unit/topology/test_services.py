@@ -337,7 +337,14 @@ def test_an_image_may_be_left_empty_only_where_it_is_built(bench):
 
 @pytest.mark.parametrize(
     "text",
-    ["user: ''", "platform: ''", "ports: [':80']", "build: {context: ., target: ''}", "extra_hosts: {'': 1.1.1.1}"],
+    [
+        "user: ''",
+        "platform: ''",
+        "ports: [':80']",
+        "build: {context: ., target: ''}",
+        "extra_hosts: {'': 1.1.1.1}",
+        "extra_hosts: {x: ['']}",
+    ],
 )
 def test_what_is_written_empty_is_an_error(bench, text):
     assert len(bench.codes(f"services:\n  a:\n    image: i\n    {text}\n")) == 1
