@@ -138,7 +138,7 @@ def _collect_images(services: Mapping[str, Service]) -> dict[str, ImageSource]:
         first = group[0]
         key = first.name if first.build else str(first.image)
         if key in sources:  # one reference for two platforms
-            key = f"{key} for {first.platform}"
+            key = f"{key} for {first.platform or 'this platform'}"
         reference = None if first.build else first.image
         sources[key] = ImageSource(key, reference, first.build, first.platform, tuple(each.name for each in group))
     return sources

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from envspin.topology.nodes import Entry, Node
 
 
+_SECCOMP_PROFILES = ("unconfined", "builtin")
+
+
 def read_service(reader: Reader, name: str, node: Mapping, path: str) -> Draft:
     """Read all Compose keys of a service (not its ``x-envspin``)."""
     draft = Draft(name, node, path)
@@ -83,6 +86,16 @@ def _words(reader: Reader, node: Node, what: str) -> tuple[str, ...] | None:
     if isinstance(node, Scalar):
         reader.report.charge(COMMANDS, len(node.text), node)
     return reader.convert(node, what, values.split_words)
+
+
+def _security_opt(reader: Reader, node: Node, what: str) -> tuple[str, ...]:
+    options = reader.unique(node, what)
+    for option in options:
+        name, _, profile = option.replace("=", ":", 1).partition(":")
+        if name == "seccomp" and profile not in _SECCOMP_PROFILES:
+            hint = "the engine's own profile holds unless `seccomp=unconfined` is asked for"
+            reader.error("unsupported-value", f"`{what}`: profiles from files are not supported", node, hint)
+    return options
 
 
 def _labels(reader: Reader, node: Node, what: str) -> dict[str, str]:
@@ -228,7 +241,7 @@ READERS: dict[str, Callable[[Reader, Draft, Entry], None]] = {
     "cap_add": _simple("cap_add", Reader.unique),
     "cap_drop": _simple("cap_drop", Reader.unique),
     "read_only": _simple("read_only", Reader.boolean),
-    "security_opt": _simple("security_opt", Reader.unique),
+    "security_opt": _simple("security_opt", _security_opt),
     "sysctls": _simple("sysctls", Reader.settings),
     "mem_limit": _skip,
     "mem_reservation": _skip,
