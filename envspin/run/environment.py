@@ -18,6 +18,7 @@ from envspin.events import (
     WarningRaised,
 )
 from envspin.plan.planning import make_plan
+from envspin.plan.readiness import known_ports
 from envspin.plan.selection import Selection, suggest_name
 from envspin.plan.traversal import find_dependencies, find_longest_path
 from envspin.run import naming, timings
@@ -181,7 +182,6 @@ class Environment:
             exports=expand_exports(plan.topology.exports, handles, contents),
             masked_exports=expand_exports(plan.topology.exports, handles, dict.fromkeys(contents, MASK)),
             services={name: _make_service_record(plan, run) for name, run in runs.items()},
-            main_ports={name: next(iter(handle.endpoints), "") for name, handle in handles.items()},
         )
         with suppress(OSError):  # without it only `env` and `ps` of other processes know less
             write_record(record)
@@ -225,7 +225,6 @@ class Environment:
                 each.id,
                 host=host,
                 record=record.services.get(service),
-                main_port=record.main_ports.get(service),
             )
         environment = cls(engine, identity, handles, record)
         environment._is_left_running = True
@@ -369,5 +368,6 @@ def _make_handle(engine: Engine, plan: Plan, run: ServiceRun, host: str) -> Serv
 
 
 def _make_service_record(plan: Plan, run: ServiceRun) -> ServiceRecord:
-    job = plan.services[run.name].job
-    return ServiceRecord(**run.seconds, started_at=run.started_at, ready_at=run.ready_at, job=job)
+    service = plan.services[run.name]
+    ports = [str(port) for port in known_ports(service, run.image.ports if run.image is not None else ())]
+    return ServiceRecord(**run.seconds, started_at=run.started_at, ready_at=run.ready_at, job=service.job, ports=ports)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """One service's times: durations, and moments in seconds since the run began."""
+    """One service's times (durations, and moments in seconds since the run began) and what it is known by."""
 
     create: float = 0.0
     start: float = 0.0
@@ -23,6 +23,8 @@ class ServiceRecord:
     started_at: float | None = None
     ready_at: float | None = None
     job: bool = False
+    ports: list[str] = field(default_factory=list)
+    """Its ports, the main one first, as ``5432/tcp``: an internal network publishes none that could be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,6 @@ class Record:
     exports: dict[str, str] = field(default_factory=dict, repr=False)
     masked_exports: dict[str, str] = field(default_factory=dict)
     services: dict[str, ServiceRecord] = field(default_factory=dict)
-    main_ports: dict[str, str] = field(default_factory=dict)
-    """Service -> its first port as ``5432/tcp``."""
 
 
 def state_directory() -> Path:

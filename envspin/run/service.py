@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from envspin.errors import EngineError, NotReadyError, ObjectNotFoundError, UsageError
-from envspin.plan.readiness import choose_probes, known_ports
+from envspin.plan.readiness import choose_probes
 from envspin.run import naming
 from envspin.run.access import find_endpoint
 from envspin.run.probes import Hopeless, StillUnready, WaitCancelled, wait_until_ready
@@ -52,7 +52,6 @@ class ServiceHandle:
         service: Service | None = None,
         image: ImageInfo | None = None,
         record: ServiceRecord | None = None,
-        main_port: str | None = None,
     ) -> None:
         self.name = name
         self.container_id = container_id
@@ -61,7 +60,6 @@ class ServiceHandle:
         self._service = service
         self._image = image
         self._record = record
-        self._main_port = main_port
         self._container = engine.inspect(container_id)
         self._restarted_at: float | None = None  # Unix time: what was logged before does not prove readiness now
 
@@ -88,15 +86,9 @@ class ServiceHandle:
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
         """Where the service's ports are reached, keyed ``"5432/tcp"``, its first port first."""
-        ports = list(self._container.published)
-        if self._service is not None:
-            image_ports = self._image.ports if self._image is not None else ()
-            known = [str(port) for port in known_ports(self._service, image_ports)]
-            ports = list(dict.fromkeys((*known, *ports)))
-        elif self._main_port in ports:
-            ports = [self._main_port, *(port for port in ports if port != self._main_port)]
+        known = self._record.ports if self._record is not None else []
         found = {}
-        for port in ports:
+        for port in dict.fromkeys((*known, *self._container.published)):
             try:
                 found[port] = find_endpoint(self._container, port, self._host)
             except EngineError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from envspin.model import replica_names
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_NETWORK = "default"
 ALL_PROFILES = "*"
 MAX_CYCLES = 10
+_NOT_IN_VARIABLE = re.compile(r"[^A-Za-z0-9]")
 MAX_MEMBERS = 20
 """Services of one circle that are shown."""
 
@@ -57,13 +59,17 @@ def _with_stubs(drafts: Iterable[Draft]) -> Iterator[Draft]:
 
 
 def check_replicas(reader: Reader, drafts: Mapping[str, Draft], services: Node | None) -> None:
-    """Report services whose name is that of another one's replica (``web-2``)."""
+    """Report services that cannot be told from another one's replica: `web-2`, and `web_2`, whose variables clash."""
     places = services.entries if isinstance(services, MappingNode) else {}
+    by_variable = {_NOT_IN_VARIABLE.sub("_", name).upper(): name for name in drafts}
     for name, draft in drafts.items():
-        for replica in replica_names(name, draft.fields.get("replicas", 1)):
-            if replica in drafts:
-                message = f"`{replica}` is also the name of a replica of `{name}`"
-                reader.error("conflicting-keys", message, places[replica].key, "rename the service")
+        most = max(each.fields.get("replicas", 1) for each in (draft, draft.stub) if each)
+        for replica in replica_names(name, most):
+            other = by_variable.get(_NOT_IN_VARIABLE.sub("_", replica).upper())
+            if other is not None:
+                likeness = "is" if other == replica else f"gives the same variables as `{replica}`,"
+                message = f"`{other}` {likeness} the name of a replica of `{name}`"
+                reader.error("conflicting-keys", message, places[other].key, "rename the service")
 
 
 def check_cycles(reader: Reader, drafts: Mapping[str, Draft]) -> None:

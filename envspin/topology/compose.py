@@ -119,7 +119,8 @@ def _replace_links(reader: Reader, drafts: dict[str, Draft]) -> None:
             elif alias != target:
                 aliases.setdefault(target, {})[alias] = None
     for target, names in aliases.items():
-        _add_aliases(drafts[target], names)
+        for draft in filter(None, (drafts[target], drafts[target].stub)):
+            _add_aliases(draft, names)
 
 
 def _add_aliases(draft: Draft, names: Iterable[str]) -> None:

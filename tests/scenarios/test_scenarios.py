@@ -67,6 +67,8 @@ def test_networks_separate_and_names_resolve(real_engine):
         assert resolves(vault, "gateway")
         assert not resolves(front, "vault")
         assert not resolves(vault, "front")
+        assert vault.port == 8000  # at its own address: an internal network publishes nothing
+        assert Environment.open(env.name, engine=real_engine)["vault"].endpoints == vault.endpoints
 
 
 def test_replicas_stand_behind_one_name(real_engine):

@@ -50,10 +50,19 @@ def test_what_cannot_be_is_an_error(bench, text, said):
     assert said in "\n".join(bench.problems(TWO.format(text, "")))
 
 
-@pytest.mark.parametrize("other", ["web-1", "web-3"])
-def test_a_replica_takes_no_other_services_name(bench, other):
-    (problem,) = bench.problems(TWO.format("scale: 3", f", {other}: {{image: i}}"))
-    assert f"`{other}` is also the name of a replica of `web`" in problem
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("scale: 3", "web-1"),
+        ("scale: 3", "web-3"),
+        ("scale: 3", "web_2"),  # ENVSPIN_WEB_2_HOST would be both
+        ("x-envspin: {stub: {image: s, scale: 3}}", "web-2"),
+    ],
+)
+def test_a_replica_takes_no_other_services_name(bench, text, other):
+    (problem,) = bench.problems(TWO.format(text, f", {other}: {{image: i}}"))
+    likeness = "gives the same variables as `web-2`," if other == "web_2" else "is"
+    assert f"`{other}` {likeness} the name of a replica of `web`" in problem
 
 
 def test_a_name_beyond_the_replicas_is_free(bench):
