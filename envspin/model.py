@@ -136,6 +136,7 @@ class FileSource:
     environment: str | None = None
     generate: int | None = None
     """Length of a random value made anew for each environment (``x-envspin: {generate: N}``)."""
+    mark: Mark | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from envspin.run.janitor import grant_lease, list_environment
 from envspin.run.naming import DEFAULT_TTL, Identity
 from envspin.run.notifier import Notifier
 from envspin.run.opening import connect, load
+from envspin.run.preflight import check_inputs
 from envspin.run.record import Record, ServiceRecord, read_record, write_record
 from envspin.run.runner import Runner
 from envspin.run.service import ServiceHandle
@@ -128,7 +129,9 @@ class Environment:
     def _bring_up(cls, engine: Engine, plan: Plan, options: UpOptions, listener: Listener) -> Self:
         notifier = Notifier(listener)
         identity = Identity.new(plan.topology.name, name=options.name, ttl=options.ttl)
-        contents = read_sources(_select_sources(plan), {**os.environ, **plan.topology.variables})
+        sources, environ = _select_sources(plan), {**os.environ, **plan.topology.variables}
+        check_inputs(plan.services, sources.values(), environ)
+        contents = read_sources(sources, environ)
         if options.name is not None:
             require_free(engine, options.name)
         notifier.tell(RunStarted(identity.env, identity.topology, tuple(plan.services)))

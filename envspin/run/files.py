@@ -22,7 +22,7 @@ _ALPHABET = string.ascii_letters + string.digits
 def read_sources(sources: Mapping[str, FileSource], environ: Mapping[str, str]) -> dict[str, bytes]:
     """Return the bytes of every config and secret by key (``config:NAME``, ``secret:NAME``).
 
-    Raises UsageError where a file cannot be read or a variable is not set.
+    Their variables must be set. Raises UsageError where a file cannot be read.
     """
     return {key: _read_source(source, environ) for key, source in sources.items()}
 
@@ -33,11 +33,6 @@ def _read_source(source: FileSource, environ: Mapping[str, str]) -> bytes:
     if source.content is not None:
         return source.content.encode()
     if source.environment is not None:
-        if source.environment not in environ:
-            raise UsageError(
-                f"{source.kind} {source.name!r} comes from variable {source.environment}, which is not set",
-                hint=f"set {source.environment}, or give the {source.kind} a file",
-            )
         return environ[source.environment].encode()
     try:
         return source.file.read_bytes() if source.file is not None else b""

@@ -172,7 +172,7 @@ def _read_source(
         if given or not _names_source(mapping, kind):
             reader.error("bad-source", f"`{what}` {problem} {choices}", mapping, "exactly one is needed")
         return None
-    return FileSource(name, kind, **fields)
+    return FileSource(name, kind, mark=node.mark, **fields)
 
 
 def _names_source(mapping: Mapping, kind: Literal["config", "secret"]) -> bool:

@@ -18,6 +18,7 @@ from envspin.errors import (
     EnvspinTimeout,
     ImageError,
     NotReadyError,
+    TopologyError,
     UsageError,
 )
 from envspin.events import Listener, RunFailed, RunReady, ServiceChanged, TeardownFinished
@@ -408,13 +409,13 @@ def test_a_generated_secret_is_new_each_time():
     assert len(seen) == 2
 
 
-def test_a_secret_without_its_variable_is_a_usage_error_before_anything_exists():
+def test_a_secret_without_its_variable_is_told_before_anything_exists():
     engine = make_engine()
     topology = make_topology(
         make_service("db", grants=(FileGrant("password", "secret", "/run/secrets/password"),)),
         sources={"secret:password": FileSource("password", "secret", environment="SURELY_NOT_SET")},
     )
-    with pytest.raises(UsageError, match="SURELY_NOT_SET, which is not set"):
+    with pytest.raises(TopologyError, match="`SURELY_NOT_SET`, which is not set"):
         Environment.up(topology, engine=engine)
     assert "create_network" not in {call.verb for call in engine.calls}
 
