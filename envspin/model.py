@@ -13,43 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from envspin.problems import Mark, Problem
+
 DEFAULT_READY_TIMEOUT = 60.0
 """Seconds a service may take to become ready when its topology does not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place in a source text; line and column count from 1."""
-
-    file: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong or remarkable in a topology file, at its place."""
-
-    code: str
-    message: str
-    mark: Mark | None = None
-    source_line: str | None = None
-    hint: str | None = None
-    severity: Literal["error", "warning"] = "error"
-
-    def render(self) -> str:
-        """Return ``FILE:LINE:COL: error[CODE]: message``, the source line with a caret, and the hint."""
-        where = f"{self.mark}: " if self.mark else ""
-        lines = [f"{where}{self.severity}[{self.code}]: {self.message}"]
-        if self.source_line is not None and self.mark is not None:
-            lines.append(f"    {self.source_line.expandtabs(1)}")
-            lines.append("    " + " " * (self.mark.column - 1) + "^")
-        if self.hint:
-            lines.append(f"    hint: {self.hint}")
-        return "\n".join(lines)
 
 
 class Condition(StrEnum):

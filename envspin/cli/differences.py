@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from envspin.topology.comparison import make_masker
 from envspin.topology.masking import MASK
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _COLOURS: dict[Side, str] = {"left": "red", "right": "green"}
 def describe_side(request: TopologyRequest, topology: Topology, missing: Collection[Missing]) -> dict[str, object]:
     """Return one side as data: what was read for it, and which variables it uses without a value."""
     return {
-        "topology": topology.name,
+        "topology": make_masker(topology).mask_name(topology.name),
         "files": [str(path) for path in request.paths],
         "env_files": [str(path) for path in request.env_files],
         "profiles": list(request.profiles),

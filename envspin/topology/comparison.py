@@ -1,21 +1,22 @@
 """Two topologies -> what differs between them: how configurations of two environments have drifted apart.
 
-Values are masked here, before anybody can print them; that two secrets differ is told all the same. To know a secret
-where it turns up again, the files of secrets are read.
+Values and names are masked here, before anybody can print them; that two secrets differ is told all the same. To know
+a secret where it turns up again, the files of secrets are read.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from envspin.topology.facts import Fact, Kind, Value, collect_facts
-from envspin.topology.masking import MASK, Masker, sounds_secret
+from envspin.topology.masking import MASK, Masker, find_secrets, sounds_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from envspin.model import FileSource, Topology
+    from envspin.model import FileSource, Service, Topology
 
 Side: TypeAlias = Literal["left", "right"]
 Status: TypeAlias = Literal["differs", "only-left", "only-right", "undeclared"]
@@ -25,6 +26,9 @@ _KINDS_WITH_VALUES = ("variable", "build", "setting", "config", "export")
 _POINTING_KEYS = ("depends_on", "networks", "volumes", "configs", "secrets")
 _STUB = "x-envspin.stub."
 _MAX_SECRET_BYTES = 64 * 1024
+_KINDS_OF_KEYS = ("image", "build", "resource", "setting")
+_NAME_OF_A_NAME = re.compile(r"(?i)(?:user|username|login|admin|owner|database|db|name|host)$")
+"""Variables that name a user, a database or a host, and so stand openly even if a password is the same word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,64 @@ def compare_topologies(left: Topology, right: Topology) -> list[Difference]:
     found.extend(each for _, each in undeclared)
     order = {name: rank for rank, name in enumerate(dict.fromkeys((*left.services, *right.services, None)))}
     found.sort(key=lambda each: (order[each.service], _KINDS.index(each.kind), each.name, each.status))
-    masker = _make_masker(left, right)
+    masker = make_masker(left, right)
     return [_mask(each, masker) for each in found]
 
 
 def find_undeclared(topology: Topology) -> list[tuple[str | None, str]]:
-    """Return service (None for the whole topology) and name of every variable that is used and nowhere set."""
+    """Return service (None for the whole topology) and name of every variable that is used and nowhere set.
+
+    The names are as they may be shown: that in `- ${TOKEN}` would be a secret.
+    """
+    masker = make_masker(topology)
+    return list(dict.fromkeys((service, masker.mask_name(name)) for service, name in _list_undeclared(topology)))
+
+
+def make_masker(*topologies: Topology) -> Masker:
+    """Return what hides the secrets of these topologies, in whichever of them they turn up."""
+    contents: set[str] = set()
+    values: set[str] = set()
+    names: set[str] = set()
+    defaults: set[str] = set()
+    for topology in topologies:
+        for source in topology.sources.values():
+            if source.kind == "secret":
+                contents.add(_read_content(source, topology))
+        values.update(find_secrets(dict(topology.variables)))
+        facts = collect_facts(topology)
+        for fact, value in facts.items():
+            values.update(find_secrets(value, _find_telling_name(fact)))
+        names.update(fact.name.partition(".")[0] for fact in facts if fact.kind in _KINDS_OF_KEYS)
+        names.update(_list_names(topology))
+        defaults.update(*map(_list_defaults, topology.services.values()))
+    return Masker(contents, values, names=names, defaults=defaults)
+
+
+def _list_names(topology: Topology) -> Iterator[str]:
+    """Yield the names that a topology shows to everybody, and those of its images without registry and tag."""
+    yield from topology.services
+    yield from topology.networks
+    yield from topology.volumes
+    yield from (source.name for source in topology.sources.values())
+    for service in topology.services.values():
+        for each in (service, service.stub):
+            if each is not None and each.image is not None:
+                yield each.image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def _list_defaults(service: Service) -> Iterator[str]:
+    """Yield the names of users, databases and hosts that a service says openly."""
+    variables = [service.environment]
+    if service.build is not None:
+        variables.append(service.build.args)
+    if service.stub is not None:
+        yield from _list_defaults(service.stub)
+    for name, value in (each for mapping in variables for each in mapping.items()):
+        if _NAME_OF_A_NAME.search(name) and not sounds_secret(name):
+            yield value
+
+
+def _list_undeclared(topology: Topology) -> list[tuple[str | None, str]]:
     found: list[tuple[str | None, str]] = []
     for service in topology.services.values():
         found.extend((service.name, name) for name in service.undeclared)
@@ -91,7 +147,7 @@ def _compare_undeclared(
     sides: Mapping[Side, Topology], facts: Mapping[Side, Mapping[Fact, Value]]
 ) -> Iterator[tuple[Fact, Difference]]:
     """Yield the variables that one side uses without a value, and the other does not."""
-    missing = {side: dict.fromkeys(find_undeclared(topology)) for side, topology in sides.items()}
+    missing = {side: dict.fromkeys(_list_undeclared(topology)) for side, topology in sides.items()}
     pairs: tuple[tuple[Side, Side], ...] = (("left", "right"), ("right", "left"))
     for side, other in pairs:
         for service, name in missing[side]:
@@ -106,12 +162,20 @@ def _compare_undeclared(
 def _mask(difference: Difference, masker: Masker) -> Difference:
     name = _find_telling_name(difference)
     left, right = masker.mask(difference.left, name), masker.mask(difference.right, name)
-    if difference.kind == "secret":
-        left, right = _hide_content(left), _hide_content(right)
-    return replace(difference, left=left, right=right)
+    if difference.kind in ("config", "secret"):
+        left, right = (
+            _hide_content(shown) if difference.kind == "secret" or _comes_from_secret(value) else shown
+            for shown, value in ((left, difference.left), (right, difference.right))
+        )
+    return replace(difference, name=masker.mask_name(difference.name), left=left, right=right)
 
 
-def _find_telling_name(difference: Difference) -> str:
+def _comes_from_secret(source: Value) -> bool:
+    """Tell whether a config is filled from a variable with a telling name."""
+    return bool(source) and sounds_secret(source.get("environment", ""))
+
+
+def _find_telling_name(difference: Difference | Fact) -> str:
     """Return the name that tells whether the values are secret; nothing where it only points to something else."""
     if difference.kind not in _KINDS_WITH_VALUES:
         return ""
@@ -121,18 +185,6 @@ def _find_telling_name(difference: Difference) -> str:
 
 def _hide_content(source: Value) -> Value:
     return {**source, "content": MASK} if source and source.get("content") else source
-
-
-def _make_masker(*topologies: Topology) -> Masker:
-    contents: set[str] = set()
-    values: set[str] = set()
-    for topology in topologies:
-        for source in topology.sources.values():
-            if source.kind == "secret":
-                contents.add(_read_content(source, topology))
-        for variables in (topology.variables, *(service.environment for service in topology.services.values())):
-            values.update(value for name, value in variables.items() if sounds_secret(name))
-    return Masker(contents, values)
 
 
 def _read_content(source: FileSource, topology: Topology) -> str:

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from envspin.topology import limits
-from envspin.topology.interpolation import InterpolationError, interpolate
+from envspin.topology.interpolation import InterpolationError, count_work, interpolate
 from envspin.topology.nodes import Place
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def parse_dotenv(document: Document, lookup: Lookup, report: Report, *, raw: boo
     values: dict[str, str] = {}
     position = 0
     start = Place(document, 1, 1)
-    report.charge(limits.VARIABLES, sum(map(text.count, "${}")), start)
+    report.charge(limits.VARIABLES, count_work(text), start)
     while True:
         report.charge(limits.ASSIGNMENTS, 1, start)
         blank = _BLANK.match(text, position)

@@ -46,6 +46,11 @@ def interpolate(text: str, lookup: Lookup, on_unset: Callable[[str], None] = lam
     return _Substitution(lookup, on_unset).expand(text, 0, 0)
 
 
+def count_work(text: str) -> int:
+    """Return how many characters of ``text`` substitution stops at: braces matter only where one follows a dollar."""
+    return sum(map(text.count, "${}" if "${" in text else "$"))
+
+
 class _Substitution:
     def __init__(self, lookup: Lookup, on_unset: Callable[[str], None]) -> None:
         self.lookup = lookup
@@ -56,6 +61,8 @@ class _Substitution:
         if depth > MAX_NESTING:
             message = f"variables are nested deeper than {MAX_NESTING} levels"
             raise InterpolationError("interpolation-syntax", message, base)
+        if "$" not in text:
+            return text
         parts: list[str] = []
         length = position = 0
         while (dollar := text.find("$", position)) >= 0:
@@ -127,6 +134,9 @@ class _Substitution:
 
 def _find_closing_brace(text: str, opening: int) -> int:
     """Return where the brace at ``opening`` is closed, counting braces between; -1 if it is not."""
+    closing = text.find("}", opening)
+    if text.find("{", opening + 1, closing) < 0:
+        return closing
     depth = 0
     for brace in _BRACE.finditer(text, opening):
         depth += 1 if brace.group() == "{" else -1

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from envspin.model import Mark
+from envspin.problems import Mark
+from envspin.topology.masking import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Mapping_
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 RESET_TAG = "!reset"
 OVERRIDE_TAG = "!override"
 MAX_LINES = 200_000
+MAX_SEARCHED = 4096
+"""Characters of a text that are searched for secrets: far more than messages show."""
+HIDDEN = MAX_LINES * MAX_LINES
+"""More characters than any line has."""
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 
 
@@ -38,6 +43,10 @@ class Document:
     """What variables are worth in this file: the environment and the ``.env`` files that apply to it."""
     confidential: bool = False
     """Whether messages may not show lines of it (files of variables)."""
+    tails: dict[int, int] = field(default_factory=dict)
+    """Lines that begin with the end of a text of several lines, and how many characters of them belong to it."""
+    secrets: tuple[int, int] | None = None
+    """The first and the last line of the top-level `secrets`."""
     _lines: list[str] = field(default_factory=list)
 
     def count_lines(self) -> int:
@@ -83,9 +92,15 @@ class Scalar(Place):
         return self.plain and self.raw is None and self.text in _NULLS
 
     @property
-    def shown(self) -> str:
-        """The text as messages may show it: as written, so that no variable's value leaks, and not too long."""
+    def masked(self) -> str:
+        """The beginning of the text as written, on one line and without secrets."""
         text = self.text if self.raw is None else self.raw
+        return mask_secrets(" ".join(text[:MAX_SEARCHED].splitlines()))
+
+    @property
+    def shown(self) -> str:
+        """The text as messages may show it: as written, so that no variable's value leaks, masked, not too long."""
+        text = self.masked
         return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - fits on a line
 
     def place_at(self, offset: int) -> Place:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal
 
 from envspin.errors import TopologyError
-from envspin.model import Problem
+from envspin.problems import Problem
 from envspin.topology.codes import CODES
-from envspin.topology.masking import mask_secrets
+from envspin.topology.excerpts import Excerpt, Excerpts
+from envspin.topology.masking import MASK, mask_secrets
+from envspin.topology.nodes import Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from envspin.model import Mark
+    from envspin.problems import Mark
     from envspin.topology.limits import Limit
-    from envspin.topology.nodes import Place
+    from envspin.topology.nodes import Document, Place
 
 MAX_PROBLEMS = 500
-MAX_SHOWN_LINE = 240
-_CONTENT = re.compile(r"""((?<![\w.-])["']?content["']?\s*:\s+)(?![|>]?[-+]?\s*$)\S.*""")
-"""The inline content of a secret; of a config, too: a line does not tell which of the two it belongs to."""
+BROKEN = "yaml-syntax"
+"""The code of problems whose lines do not tell what they belong to."""
 
 
 class Report:
@@ -36,6 +36,7 @@ class Report:
         self._errors = 0
         self._charged: dict[Limit, int] = {}
         self._settled: set[tuple[int, int, int]] = set()
+        self._excerpts: dict[Document, Excerpts] = {}
 
     @property
     def failed(self) -> bool:
@@ -62,6 +63,10 @@ class Report:
     def settle(self, at: Place) -> None:
         """Take no further problems of this place: what is wrong there is said, and the rest would only follow."""
         self._settled.add((id(at.document), at.line, at.column))
+
+    def hides(self, at: Place) -> bool:
+        """Tell whether messages may not say what stands at this place: it may be a secret."""
+        return self._take_excerpt(at).masked
 
     def error(self, code: str, message: str, at: Place | None, hint: str | None = None) -> None:
         """Add an error."""
@@ -98,19 +103,30 @@ class Report:
         self._errors += severity == "error"
         if key in self._problems or self._kept[severity] >= MAX_PROBLEMS:
             return
-        self._problems[key] = Problem(code, message, mark, _source_line(at), hint, severity)
+        self._problems[key] = self._make_problem(severity, code, message, at, hint)
         self._kept[severity] += 1
         if self.full and not self._patient:
             self.raise_if_failed()
 
+    def _make_problem(
+        self, severity: Literal["error", "warning"], code: str, message: str, at: Place | None, hint: str | None
+    ) -> Problem:
+        shown = Excerpt() if at is None else self._take_excerpt(at, broken=code == BROKEN)
+        if isinstance(at, Scalar) and shown.masked:
+            message = message.replace(f"`{at.shown}`", f"`{MASK}`")
+        mark = at.mark if at is not None else None
+        hint = None if hint is None else _mask(hint)
+        return Problem(code, _mask(message), mark, shown.line, hint, severity, shown.caret)
 
-def _source_line(at: Place | None) -> str | None:
-    if at is None or at.document.confidential:
-        return None
-    line = at.document.line(at.line)
-    if line is None or len(line) > MAX_SHOWN_LINE:
-        return None
-    return _CONTENT.sub(r"\1***", mask_secrets(line))
+    def _take_excerpt(self, at: Place, *, broken: bool = False) -> Excerpt:
+        if at.document not in self._excerpts:
+            self._excerpts[at.document] = Excerpts(at.document)
+        return self._excerpts[at.document].take(at, broken=broken)
+
+
+def _mask(message: str) -> str:
+    """Hide secrets; what is quoted is searched by itself, so that the sentence around it stays."""
+    return "`".join(map(mask_secrets, message.split("`")))
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:

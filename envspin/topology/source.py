@@ -15,6 +15,7 @@ import yaml
 
 from envspin.topology.limits import EXPANDED, VALUES
 from envspin.topology.nodes import MAX_LINES, OVERRIDE_TAG, RESET_TAG, Entry, Mapping, Node, Place, Scalar, Sequence
+from envspin.topology.syntax import report_syntax
 
 if TYPE_CHECKING:
     from envspin.topology.nodes import Document
@@ -29,8 +30,9 @@ _STANDARD_TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset(("!", _STANDARD_TAG + "str"))
 _PLAIN_TAGS = frozenset(_STANDARD_TAG + kind for kind in ("int", "float", "bool", "null", "map", "seq"))
 _MERGE_KEY = "<<"
+_SECRETS = "secrets"
 _Event: TypeAlias = Any
-"""An event of the parser: the kinds differ in their attributes."""
+"""An event of the parser, or a place of one: the kinds differ in their attributes."""
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -42,6 +44,8 @@ class Parsed:
     templates: list[Scalar] = field(default_factory=list)
     tagged: bool = False
     """Whether `!reset` or `!override` occurs."""
+    too_large: bool = False
+    """Whether the file was given up because it holds too much."""
 
 
 class _StopParsingError(Exception):
@@ -74,9 +78,11 @@ def parse_yaml(document: Document, report: Report) -> Parsed:
     builder = _Builder(document, report)
     if len(document.text) > MAX_BYTES:
         start = Place(document, 1, 1)
+        builder.parsed.too_large = True
         report.error("yaml-size", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB", start)
         return builder.parsed
     if document.count_lines() > MAX_LINES:
+        builder.parsed.too_large = True
         report.error("yaml-size", f"the file has more than {MAX_LINES:,} lines", Place(document, 1, 1))
         return builder.parsed
     try:
@@ -84,7 +90,7 @@ def parse_yaml(document: Document, report: Report) -> Parsed:
     except _StopParsingError:
         pass
     except yaml.YAMLError as error:
-        _report_syntax(error, document, report)
+        report_syntax(error, builder.quoted, document, report)
     report.charge(VALUES, min(builder.nodes, MAX_NODES), Place(document, 1, 1))
     return builder.parsed
 
@@ -99,6 +105,8 @@ class _Builder:
         self.stack: list[_Frame] = []
         self.anchors: dict[str, _Anchor | None] = {}
         self.nodes = 0
+        self.quoted: tuple[Scalar, int] | None = None
+        """The last text in quotes that spans lines, and the line of its end."""
 
     def run(self) -> None:
         """Read all events of the file."""
@@ -129,11 +137,20 @@ class _Builder:
         mark = event.start_mark
         plain = not event.style  # the C parser says "" and the other None
         node = Scalar(self.document, mark.line + 1, mark.column + 1, event.value, plain)
+        end = event.end_mark
+        if end.line > mark.line:
+            self.note_lines(node, end, event.style)
         if event.tag is not None:
             self.set_tag(node, event.tag)
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchor(node, 1, 1, template="$" in node.text)
         self.add(node, 1, 1, template="$" in node.text)
+
+    def note_lines(self, node: Scalar, end: _Event, style: str | None) -> None:
+        """Remember where a text of several lines ends."""
+        if end.column:
+            self.document.tails[end.line + 1] = end.column
+        self.quoted = (node, end.line + 1) if style in ("'", '"') else None
 
     def on_mapping(self, event: _Event) -> None:
         """Begin a mapping."""
@@ -155,11 +172,16 @@ class _Builder:
             raise self.stopped("yaml-depth", f"nested deeper than {MAX_DEPTH} levels", node)
         if self.stack and isinstance(self.stack[-1].node, Mapping) and self.stack[-1].key is None:
             raise self.stopped("yaml-key", "a key must be text", node)
+        if len(self.stack) == 1 and (key := self.stack[0].key) is not None and key.text == _SECRETS:
+            self.document.secrets = (key.line, MAX_LINES)
         self.stack.append(_Frame(node, event.anchor))
 
-    def on_end(self, _event: _Event) -> None:
+    def on_end(self, event: _Event) -> None:
         """Finish the innermost collection."""
         frame = self.stack.pop()
+        if len(self.stack) == 1 and (key := self.stack[0].key) is not None and key.text == _SECRETS:
+            end = event.end_mark
+            self.document.secrets = (key.line, end.line + (end.column > 0))
         if frame.merges and isinstance(frame.node, Mapping):
             self.apply_merges(frame.node, frame.merges)
         if frame.anchor is not None:
@@ -170,19 +192,30 @@ class _Builder:
         """Put the anchored node in the alias' place."""
         place = Place(self.document, event.start_mark.line + 1, event.start_mark.column + 1)
         if event.anchor not in self.anchors:
-            raise self.stopped("yaml-alias", f"there is no anchor `&{event.anchor}` before this alias", place)
+            named = "there is no anchor `&{}` before this alias"
+            self.leave_out(named, "no anchor before this alias has its name", event.anchor, place)
+            return
         anchor = self.anchors[event.anchor]
         if anchor is None:
-            raise self.stopped("yaml-alias", f"`*{event.anchor}` stands within `&{event.anchor}` itself", place)
+            named = "`*{0}` stands within `&{0}` itself"
+            self.leave_out(named, "the alias stands within what it names", event.anchor, place)
+            return
         if len(self.stack) + anchor.height > MAX_DEPTH:
             raise self.stopped("yaml-depth", f"nested deeper than {MAX_DEPTH} levels", place)
         self.add(anchor.node, anchor.size, anchor.height, place, template=anchor.template)
+
+    def leave_out(self, named: str, nameless: str, anchor: str, place: Place) -> None:
+        """Report an alias, by its name unless that may be a password, and read nothing in its place."""
+        message = nameless if self.report.hides(place) else named.format(anchor)
+        self.report.error("yaml-alias", message, place)
+        self.report.settle(place)
+        self.add(Scalar(place.document, place.line, place.column, ""), 1, 1)
 
     def add(self, node: Node, size: int, height: int, place: Place | None = None, *, template: bool = False) -> None:
         """Put a finished node into its parent."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise self.stopped("yaml-size", f"more than {MAX_NODES:,} values", place or node)
+            raise self.stopped(VALUES.code, VALUES.message, place or node)
         if not self.stack:
             self.parsed.roots.append(node)
             return
@@ -191,7 +224,7 @@ class _Builder:
         if height >= frame.height:
             frame.height = height + 1
         if frame.size > MAX_EXPANDED:
-            raise self.stopped("yaml-alias", f"aliases expand to more than {MAX_EXPANDED:,} values", place or node)
+            raise self.stopped(EXPANDED.code, EXPANDED.message, place or node)
         target = frame.node
         if type(target) is Sequence:
             target.items.append(node)
@@ -248,27 +281,14 @@ class _Builder:
                 node.plain = True
         else:
             shown = tag.replace(_STANDARD_TAG, "!!")
-            self.report.error("yaml-tag", f"the tag `{shown}` means nothing here", node)
+            subject = "this tag" if self.report.hides(node) else f"the tag `{shown}`"
+            self.report.error("yaml-tag", f"{subject} means nothing here", node)
 
     def stopped(self, code: str, message: str, at: Place) -> _StopParsingError:
         """Report, and return what to raise: this file is given up."""
+        self.parsed.too_large = code == VALUES.code
         self.report.error(code, message, at)
         return _StopParsingError()
-
-
-def _report_syntax(error: yaml.YAMLError, document: Document, report: Report) -> None:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "this is not YAML"
-    context = getattr(error, "context", None)
-    message = f"{problem}, {context}" if context else str(problem)
-    place = Place(document, mark.line + 1, mark.column + 1) if mark else Place(document, 1, 1)
-    line = document.line(place.line) or ""
-    hint = None
-    if "\t" in line[: len(line) - len(line.lstrip())]:
-        hint = "YAML allows no tabs in the indentation: use spaces"
-    elif "mapping values" in message:
-        hint = "is the indentation right, and is text that holds `: ` in quotes?"
-    report.error("yaml-syntax", f"not valid YAML: {message}", place, hint)
 
 
 _MUST_QUOTE = (

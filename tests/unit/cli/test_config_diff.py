@@ -89,6 +89,68 @@ def test_no_secret_of_either_environment_is_printed(invoke, drift):
         assert "***" in text
 
 
+EVERYWHERE = """
+name: shop
+services:
+  api:
+    image: api
+    build: {context: ., args: {VERSION: "v-${NAME}", "arg-${NAME}": x}, labels: ["b-${NAME}=1"]}
+    environment: ["NOTE=see ${NAME}", "tok-${NAME}=1", "hand-${NAME}", "NAME"]
+    command: ["run", "-p", "x=${NAME}"]
+    entrypoint: "sh -c 'x ${NAME}'"
+    labels: ["tok-${NAME}=1", "plain=see ${NAME}"]
+    healthcheck: {test: "ping -a ${NAME}"}
+    extra_hosts: ["x-${NAME}=10.0.0.1"]
+    volumes: ["./${NAME}:/data", "./x:/d/${NAME}", "vol:/v"]
+    tmpfs: ["/t/${NAME}"]
+    working_dir: "/w/${NAME}"
+    user: "u-${NAME}"
+    networks: {default: {aliases: ["a-${NAME}"]}}
+    x-envspin:
+      ready:
+        - redis: {port: 1, password: "${NAME}"}
+        - http: {port: 1, headers: {Authorization: "Bearer ${NAME}", "X-${NAME}": y}}
+        - exec: ["x", "${NAME}"]
+      stub: {image: s, environment: {A: "x ${NAME}"}, labels: ["s-${NAME}=1"]}
+volumes: {vol: {labels: ["v-${NAME}=1", "w=${NAME}"]}}
+configs: {c: {content: "see ${NAME}"}, d: {environment: NAME}}
+secrets: {s: {SOURCE}}
+x-envspin: {exports: {SHOWN: "see ${NAME}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "canary", "source"),
+    [
+        ("DB_PASSWORD", "Hunter2AAA", "content: other"),
+        ("DB_PASSWORD", "correcthorsebattery", "content: other"),
+        ("INNOCENT", "Hunter2AAA", "environment: INNOCENT"),
+        ("INNOCENT", "zebra", "content: zebra"),
+        ("INNOCENT", "zebra", "file: hidden.txt"),
+    ],
+)
+def test_no_secret_is_printed_in_any_place_of_a_service(invoke, name, canary, source):
+    Path("a.yaml").write_text(EVERYWHERE.replace("SOURCE", source).replace("NAME", name))
+    Path("b.yaml").write_text("services: {api: {image: api, labels: {a: b}}}")
+    Path("a.env").write_text(f"{name}={canary}\n")
+    Path("hidden.txt").write_text("zebra\n")
+    for other, code in ((["b.yaml"], 1), (["a.yaml", "--env-file", "a.env"], 0)):
+        words = ("config", "diff", "a.yaml", "--env-file", "a.env", *other)
+        for text in (invoke(*words, code=code).output, invoke(*words, "--json", code=code).output):
+            assert canary[:5] not in text
+            assert "***" in text
+
+
+def test_the_table_and_the_data_hide_the_same(invoke):
+    Path("a.yaml").write_text("services: {api: {image: api, environment: {DB_PASSWORD: Hunter2AAA, X: -pHunter2AAA}}}")
+    Path("b.yaml").write_text("services: {api: {image: api}}")
+    text = invoke("config", "diff", "a.yaml", "b.yaml", code=1).stdout
+    document = json.loads(invoke("config", "diff", "--json", "a.yaml", "b.yaml", code=1).stdout)
+    for each in document["differences"]:
+        assert f"variable  {each['name']:<11}  only left: {each['left']}\n" in text
+    assert [each["left"] for each in document["differences"]] == ["***", "-p***"]
+
+
 def test_the_drift_as_json(invoke, drift):
     document = json.loads(invoke("config", "diff", "--json", *PRE, *PRODUCTION, code=1).stdout)
     assert document["left"] == {
@@ -179,6 +241,26 @@ def test_a_problem_that_both_sides_share_is_told_once(invoke):
 def test_a_missing_file_or_file_of_variables_is_a_bad_file(invoke, two):
     assert "nowhere.yaml" in invoke("config", "diff", "a.yaml", "nowhere.yaml", code=2).stderr
     assert "none.env" in invoke("config", "diff", "a.yaml", "--env-file", "none.env", "b.yaml", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "messages"),
+    [
+        ("nowhere.yaml", "neither.yaml", ["nowhere.yaml", "neither.yaml"]),
+        ("nowhere.yaml", "bad.yaml", ["nowhere.yaml", "bad.yaml:1:18: error[unknown-key]"]),
+        ("bad.yaml", "nowhere.yaml", ["bad.yaml:1:18: error[unknown-key]", "nowhere.yaml"]),
+        ("broken.yaml", "nowhere.yaml", ["broken.yaml:", "nowhere.yaml"]),
+        ("folder", "nowhere.yaml", ["folder", "nowhere.yaml"]),
+    ],
+)
+def test_the_problems_of_both_sides_are_told_whatever_they_are(invoke, left, right, messages):
+    Path("bad.yaml").write_text("services: {api: {imgae: a}}")
+    Path("broken.yaml").write_text("services: {")
+    Path("folder").mkdir()
+    for words in ((), ("--json",)):
+        result = invoke("config", "diff", left, right, *words, code=2)
+        assert [message for message in messages if message not in result.stderr] == []
+        assert result.stdout == ""
 
 
 def test_unsafe_topologies_need_the_option(invoke):
