@@ -9,7 +9,18 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from envspin.topology.limits import VALUES
+from envspin.topology.limits import (
+    COMMANDS,
+    ENVIRONMENT,
+    EXPANDED,
+    MOUNTS,
+    PATHS,
+    VALUES,
+    VARIABLES,
+)
+from envspin.topology.limits import (
+    SERVICES as MOST_SERVICES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -166,10 +177,36 @@ def depend_densely() -> Files:
     return of_services((f"s{n}: {{image: i, depends_on: [{repeat('s{n}, ', n)}]}}" for n in range(430)), WRONG)
 
 
-def share_services() -> Files:
-    """Aliases that expand to nearly as much as they may."""
-    service = "{image: i, environment: {" + repeat("V{n}: x, ", 40) + "}, ports: [80], depends_on: [b]}"
-    return of_services(["b: {image: i}", f"s: &s {service}", *(f"s{n}: *s" for n in range(1_500))], WRONG)
+def share_service(body: str, values: int) -> Files:
+    """One service of so many values and aliases of it, which expand to nearly as much as they may."""
+    count = min(EXPANDED.most // (values + 6), MOST_SERVICES.most) - 100
+    return of_services(["b: {image: i}", f"s: &s {{image: i, {body}}}", *(f"s{n}: *s" for n in range(count))], WRONG)
+
+
+def share_command(command: str) -> Files:
+    """As many services with a long command line as may have one."""
+    return of_services((f"s{n}: {{image: i, command: {command}}}" for n in range(COMMANDS.most // 32_100)), WRONG)
+
+
+def share_mounts() -> Files:
+    """Binds that are shared by as many services as may have them."""
+    binds = "x-v: &v [" + repeat("./f{n}/g:/data{n}/x:ro, ", 6) + "]\n"
+    services = repeat("  s{n}: {{image: i, volumes: *v}}\n", min(PATHS, MOUNTS).most // 6 - 1)
+    return plain(binds + "services:\n" + services + WRONG)
+
+
+def chain_variables() -> Files:
+    """A large file of variables, and thousands of small ones after it, all of one service."""
+    count = ENVIRONMENT.most // 30_000 - 1
+    files: Files = {f"f{n}.env": "W=x\n" for n in range(count)}
+    listed = repeat("      - f{n}.env\n", count)
+    return files | {"many.env": repeat("V{n}=x\n", 30_000)} | of_service(f"    env_file:\n      - many.env\n{listed}")
+
+
+def change_shared_variables() -> Files:
+    """A file of variables and services that each add one, so that nothing can be shared."""
+    services = (f"s{n}: {{image: i, env_file: many.env, environment: {{A: b}}}}" for n in range(3_000))
+    return {"many.env": repeat("VARIABLE_{n}=x\n", ENVIRONMENT.most // 3_000 - 2)} | of_services(services, WRONG)
 
 
 def write_random_text() -> Files:
@@ -226,6 +263,13 @@ KINDS: dict[str, Callable[[], Files]] = {
     "variables upon variables": lambda: plain(PLAIN + "x-a: " + fill("$A") + WRONG),
     "variables with defaults": lambda: plain(PLAIN + "x-a: " + fill("${A:-${B:-c}}") + WRONG),
     "braces in a default": lambda: plain(PLAIN + 'x-a: "${A:-' + "${A:-" * 15 + fill("{}") + "}" * 16 + '"' + WRONG),
+    "braces in a default, just allowed": lambda: plain(
+        PLAIN + 'x-a: "' + "${A:-" * 15 + "{}" * (VARIABLES.most // 2 - 100) + "}" * 15 + '"' + WRONG
+    ),
+    "variables upon variables, just allowed": lambda: plain(PLAIN + "x-a: " + "$A" * (VARIABLES.most - 100) + WRONG),
+    "defaults, just allowed": lambda: plain(
+        PLAIN + "x-a:\n" + repeat("  - ${{A:-{n}}}\n", VARIABLES.most // 3 - 100) + WRONG
+    ),
     "variables, required": lambda: plain(PLAIN + "x-a:\n" + repeat("  - ${{A{n}:?no}}\n", ITEMS)),
     "variables, unset": lambda: plain(PLAIN + "x-a:\n" + repeat("  - ${{A{n}}}\n", ITEMS) + WRONG),
     "variables multiplied": multiply_variables,
@@ -234,6 +278,8 @@ KINDS: dict[str, Callable[[], Files]] = {
     "a file of open quotes": lambda: {".env": fill("A='\n")} | plain(PLAIN),
     "a file of many variables": lambda: {".env": repeat("V{n}=x\n", 700_000)} | plain(PLAIN + WRONG),
     "a file of variables, shared": share_variables,
+    "a file of variables, shared and changed": change_shared_variables,
+    "files of variables, upon each other": chain_variables,
     "ranges of ports": lambda: of_service("    ports:\n" + "      - 1-1000/udp\n" * ITEMS),
     "ranges of ports, long form": lambda: of_service("    ports:\n" + "      - {target: 1-1000}\n" * (ITEMS // 3)),
     "ranges of ports, exposed": lambda: of_service("    expose:\n" + repeat("      - 1-1000\n", ITEMS)),
@@ -261,9 +307,12 @@ KINDS: dict[str, Callable[[], Files]] = {
     ),
     "undefined volumes": lambda: of_service("    volumes:\n" + repeat("      - data{n}:/data{n}\n", ITEMS)),
     "binds outside": lambda: of_service("    volumes:\n" + repeat("      - ../../{n}:/data{n}\n", ITEMS)),
-    "mounts": lambda: of_service("    volumes:\n" + repeat("      - ./f{n}/g:/data{n}/x:ro\n", 4_900)),
+    "mounts": lambda: of_service("    volumes:\n" + repeat("      - ./f{n}/g:/data{n}/x:ro\n", PATHS.most - 100)),
+    "mounts of volumes": lambda: of_service(
+        "    volumes:\n" + repeat("      - data:/data{n}/x:ro\n", MOUNTS.most - 100), "\nvolumes: {data: }" + WRONG
+    ),
     "files of variables": lambda: of_service(
-        "    env_file:\n" + repeat("      - {{path: f{n}, required: false}}\n", 4_900)
+        "    env_file:\n" + repeat("      - {{path: f{n}, required: false}}\n", PATHS.most - 100)
     ),
     "hosts": lambda: of_service("    extra_hosts:\n" + repeat("      - h{n}:1.2.3.4\n", ITEMS)),
     "labels": lambda: of_service("    labels:\n" + repeat("      l{n}: x\n", PAIRS)),
@@ -272,15 +321,26 @@ KINDS: dict[str, Callable[[], Files]] = {
     "networks": lambda: of_service(
         "    networks:\n" + repeat("      n{n}:\n", PAIRS // 2), "networks:\n" + repeat("  n{n}:\n", PAIRS // 2) + WRONG
     ),
-    "shared services": share_services,
+    "shared services": lambda: share_service("environment: {" + repeat("V{n}: x, ", 40) + "}, depends_on: [b]", 84),
+    "shared lists of variables": lambda: share_service("environment: [" + repeat("V{n}=x, ", 80) + "]", 82),
+    "shared hosts": lambda: share_service("extra_hosts: [" + repeat("'h{n}:1.2.3.{n}', ", 80) + "]", 82),
+    "shared addresses": lambda: share_service("dns: [" + repeat("1.2.3.{n}, ", 80) + "]", 82),
+    "shared ports": lambda: share_service("ports: [" + repeat("{{target: 1{n}, protocol: udp}}, ", 16) + "]", 82),
+    "shared tmpfs": lambda: share_service("tmpfs: [" + repeat("'/d{n}:size=1m,mode=755', ", 80) + "]", 82),
+    "shared secrets, undefined": lambda: share_service(
+        "secrets: [" + repeat("{{source: s, target: t{n}}}, ", 16) + "]", 82
+    ),
+    "shared mounts": share_mounts,
     "dense dependencies": depend_densely,
     "dependencies in circles": depend_in_circles,
     "dependencies in a long circle": depend_in_a_long_circle,
     "links": lambda: of_services(
         ["b: {image: i}", "a:", "  image: i", "  links:"] + [f"  - b:x{n}" for n in range(ITEMS)], WRONG
     ),
-    "commands": lambda: of_services([f"s{n}: {{image: i, command: '{'a ' * 16_000}'}}" for n in range(66)], WRONG),
-    "a command of quotes": lambda: of_services([f"s{n}: {{image: i, command: {'a' * 32_000}\\}}" for n in range(66)]),
+    "commands": lambda: share_command("'" + "a " * 16_000 + "'"),
+    "commands of quotes": lambda: share_command("'" + '"a" ' * 8_000 + "'"),
+    "commands of escapes": lambda: share_command("'" + "\\a " * 10_600 + "'"),
+    "commands that do not end": lambda: share_command("a" * 32_000 + "\\"),
     "durations": lambda: of_service("    stop_grace_period: " + fill("1m") + "x\n"),
     "a template of braces": lambda: plain(PLAIN + "x-envspin: {exports: {A: '" + fill("{{") + "'}}" + WRONG),
     "a template of unknown names": lambda: plain(PLAIN + "x-envspin: {exports: {A: '" + fill("{b.host}") + "'}}"),

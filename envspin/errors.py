@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from envspin.model import Problem
+    from envspin.problems import Problem
 
 
 class EnvspinError(Exception):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from envspin.errors import EnvspinError
-    from envspin.model import Problem
+    from envspin.problems import Problem
 
 ServiceState = Literal["waiting", "created", "starting", "started", "ready", "failed", "skipped"]
 

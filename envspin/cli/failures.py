@@ -13,7 +13,7 @@ from envspin.errors import TopologyError
 
 if TYPE_CHECKING:
     from envspin.errors import EnvspinError
-    from envspin.model import Problem
+    from envspin.problems import Problem
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70

@@ -62,7 +62,13 @@ class TailCommand(click.Command):
         """Parse what stands before ``--`` as usual; fail where nothing follows it."""
         cut = args.index("--") if "--" in args else len(args)
         tail = tuple(args[cut + 1 :])
-        rest = super().parse_args(ctx, args[:cut])
+        try:
+            rest = super().parse_args(ctx, args[:cut])
+        except click.UsageError as error:
+            if "--" in args:
+                raise
+            said = error.message.rstrip(".")
+            ctx.fail(f"{said}; the command stands after two dashes: `{ctx.command_path} ... -- CMD`")
         if not tail and not ctx.resilient_parsing:
             ctx.fail(f"say what to run, after two dashes: `{ctx.command_path} ... -- CMD`")
         ctx.params["tail"] = tail
@@ -162,7 +168,12 @@ def _add_parameters(
     decorators = [
         click.argument("file", type=path, required=False, shell_complete=complete_file),
         click.option(
-            "-f", "--file", "files", type=path, multiple=True, help="Merge this Compose file, too (repeatable)."
+            "-f",
+            "--file",
+            "files",
+            type=path,
+            multiple=True,
+            help="A Compose file, laid over FILE and those before it (repeatable).",
         ),
         click.option(
             "--set",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from envspin.errors import UsageError
 from envspin.plan.replicas import expand_replicas
 from envspin.plan.traversal import collect_reachable, find_dependencies
+from envspin.topology.formats import to_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,12 +59,22 @@ def _check_names(topology: Topology, selection: Selection) -> None:
                     f"{option}: topology {topology.name} has no service {name!r}",
                     hint=suggest_name(name, topology.services),
                 )
+    check_images(selection.pins)
     for name in selection.stub:
         if topology.services[name].stub is None:
             raise UsageError(
                 f"stub: service {name!r} declares no stub",
                 hint=f"declare one under services.{name}.x-envspin.stub",
             )
+
+
+def check_images(pins: Mapping[str, str]) -> None:
+    """Raise UsageError for a pin that is no reference of an image."""
+    for name, image in pins.items():
+        try:
+            to_image(image)
+        except ValueError as error:
+            raise UsageError(f"set: the image of {name!r}: {image!r} {error}") from None
 
 
 def suggest_name(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from envspin.errors import TopologyError
-from envspin.model import Problem
+from envspin.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

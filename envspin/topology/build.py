@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from envspin.model import Build
+from envspin.topology.keys import asks_for_nothing
 from envspin.topology.nodes import Mapping, Scalar, Sequence, is_null
 from envspin.topology.reader import Reader
 
@@ -89,7 +90,7 @@ def _read_fields(reader: Reader, draft: Draft, node: Mapping, what: str) -> dict
             fields[key] = _FIELDS[key](reader, value, f"{what}.{key}")
         elif key in NO_EFFECT_KEYS:
             reader.warn("replaced-key", f"`build.{key}` of `{draft.name}` has no effect on a test image", at)
-        else:
+        elif not asks_for_nothing(value):
             message = f"`build.{key}` is not supported: images are built with the engine's classic builder"
             reader.error("unsupported-key", message, at)
     if fields.get("dockerfile") and fields.get("dockerfile_inline"):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from envspin.model import replica_names
 from envspin.topology.nodes import Mapping as MappingNode
+from envspin.topology.nodes import Sequence as SequenceNode
+from envspin.topology.nodes import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,6 +117,11 @@ def _report_cycle(reader: Reader, drafts: Mapping[str, Draft], members: Sequence
 def check_active(reader: Reader, drafts: Mapping[str, Draft], profiles: Sequence[str]) -> frozenset[str]:
     """Return the services that ``profiles`` leave and that have replicas; to need an inactive one is an error."""
     chosen = set(profiles)
+    known = {profile for draft in drafts.values() for profile in draft.fields.get("profiles", ())}
+    for profile in dict.fromkeys(profiles):
+        if profile not in known and profile != ALL_PROFILES:
+            message = f"no service has the profile `{profile}`"
+            reader.report.warn("undefined-profile", message, None, reader.guess(profile, known))
     active = frozenset(name for name, draft in drafts.items() if _is_active(draft, chosen))
     for name in drafts:
         if name not in active:
@@ -132,7 +139,9 @@ def _explain_inactive(draft: Draft) -> tuple[str, str]:
     """Return why a service takes no part, and what would change that."""
     if draft.fields.get("replicas") == 0:
         return "has no replicas", "give it at least one"
-    wanted = " or ".join(f"--profile {profile}" for profile in draft.fields["profiles"])
+    node = draft.node.get("profiles")
+    written = node.items if isinstance(node, SequenceNode) else [node]
+    wanted = " or ".join(dict.fromkeys(f"--profile {shown(each)}" for each in written if each is not None))
     return "is in no active profile", f"pass {wanted}"
 
 

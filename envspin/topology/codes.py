@@ -95,21 +95,28 @@ CODES: dict[str, Code] = {
     ),
     "reserved-label": Code("A label begins with `envspin.`, which marks envspin's own.", "Choose another label."),
     "self-dependency": Code("A service depends on itself.", "Remove that entry."),
+    "too-large": Code(
+        "The topology holds more than any needs: the message says of what, counted over all its files.",
+        "Leave out what is not needed, or make several topologies of it; to split a file does not help.",
+    ),
     "too-many-files": Code("More files are included or extended than make sense.", "Look for a circle of includes."),
     "undefined-config": Code("A service uses a config that does not exist.", "Define it under `configs`."),
     "undefined-network": Code("A service uses a network that does not exist.", "Define it under `networks`."),
+    "undefined-profile": Code("Warning: a profile is chosen that no service has.", "Check the spelling."),
     "undefined-secret": Code("A service or template uses a secret that does not exist.", "Define it under `secrets`."),
     "undefined-service": Code("A name of a service does not exist.", "Check the spelling."),
     "undefined-volume": Code("A service uses a volume that does not exist.", "Define it under `volumes`."),
     "unknown-key": Code("Neither Compose nor envspin knows this key here.", "Check the spelling and the indentation."),
     "unsafe-bind-mount": Code(
-        "A bind mount reaches outside the topology's folder.", "Move the file into the folder, or `--allow-unsafe`."
+        "A bind mount, or what a volume mounts, reaches outside the topology's folder.",
+        "Move the file into the folder, or `--allow-unsafe`.",
     ),
     "unsafe-engine-socket": Code(
         "The engine's socket is mounted: whoever has it rules the machine.", "Remove it, or `--allow-unsafe`."
     ),
     "unsafe-external": Code(
-        "A network or volume exists outside the environment.", "Let the environment make its own, or `--allow-unsafe`."
+        "A network or volume, or its data, exists outside the environment.",
+        "Let the environment make its own, or `--allow-unsafe`.",
     ),
     "unsafe-host-ipc": Code("The host's IPC namespace is asked for.", "Remove it, or `--allow-unsafe`."),
     "unsafe-host-network": Code("The host's network is asked for.", "Remove it, or `--allow-unsafe`."),
@@ -122,14 +129,15 @@ CODES: dict[str, Code] = {
         "Compose knows the value, but envspin does not honour it.", "The message says what is possible."
     ),
     "wrong-type": Code("A list, mapping or text stands where another shape is needed.", "Check the indentation."),
-    "yaml-alias": Code(
-        "An alias has no anchor, contains itself, or aliases expand without measure.", "Check the anchors."
-    ),
+    "yaml-alias": Code("An alias has no anchor, or contains itself.", "Check the anchors."),
     "yaml-depth": Code("Values are nested deeper than any topology needs.", "Flatten the file."),
     "yaml-duplicate-key": Code("A key stands twice in one mapping.", "Remove one of the two."),
     "yaml-key": Code("A key is not text.", "Write keys as plain text."),
     "yaml-merge": Code("A merge key `<<` is given something other than mappings.", "Write `<<: *anchor`."),
-    "yaml-size": Code("A file is larger than any topology needs.", "Split it."),
+    "yaml-size": Code(
+        "One file is larger or longer than any topology needs.",
+        "Move data and scripts out of it, into files that services mount.",
+    ),
     "yaml-syntax": Code("The file is not valid YAML.", "Check the indentation and the quotes at that place."),
     "yaml-tag": Code(
         "A YAML tag has no meaning here.", "Only `!reset`, `!override` and YAML's own tags are understood."

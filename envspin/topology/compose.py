@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from envspin.model import Condition, Dependency, Network, NetworkAttachment, Service, Topology
 from envspin.topology.checks import check_active, check_cycles, check_references, check_replicas
 from envspin.topology.extension import read_service_extension, read_topology_extension
-from envspin.topology.keys import UNSUPPORTED_TOP_LEVEL_KEYS
+from envspin.topology.keys import (
+    REPLACED_SERVICE_KEYS,
+    TOP_LEVEL_EXTENSION_KEYS,
+    UNSUPPORTED_TOP_LEVEL_KEYS,
+    asks_for_nothing,
+)
 from envspin.topology.limits import SERVICES
-from envspin.topology.nodes import Mapping, is_null
+from envspin.topology.nodes import Mapping, describe_kind, is_null
 from envspin.topology.reader import EXTENSION_PREFIX, Reader
-from envspin.topology.service import read_service
+from envspin.topology.service import READERS, read_service
 from envspin.topology.toplevel import DEFAULT_NETWORK, check_name, read_networks, read_sources, read_volumes
 from envspin.topology.undeclared import note_undeclared
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from envspin.topology.draft import Draft
+    from envspin.topology.nodes import Node, Scalar
 
 TOP_LEVEL_KEYS = ("name", "version", "services", "networks", "volumes", "configs", "secrets", "include", "x-envspin")
 
@@ -63,16 +69,19 @@ def build_topology(
 def check_top_level_keys(reader: Reader, root: Mapping) -> None:
     """Report the keys of a file's top level that are not supported, without effect, or unknown."""
     for key, entry in root.entries.items():
-        if key in UNSUPPORTED_TOP_LEVEL_KEYS and not is_null(entry.value):
-            reason = UNSUPPORTED_TOP_LEVEL_KEYS[key]
-            reader.error("unsupported-key", f"`{key}` is not supported: {reason}", entry.key)
+        if key in UNSUPPORTED_TOP_LEVEL_KEYS:
+            if not asks_for_nothing(entry.value):
+                reason = UNSUPPORTED_TOP_LEVEL_KEYS[key]
+                reader.error("unsupported-key", f"`{key}` is not supported: {reason}", entry.key)
         elif key == "version":
             reader.warn("obsolete-key", "`version` has no effect", entry.key, "leave it out")
         elif key == "name":
             if not is_null(entry.value):
                 reader.scalar(entry.value, "name")
         elif key not in TOP_LEVEL_KEYS and not key.startswith(EXTENSION_PREFIX):
-            reader.unknown_key(entry.key, "", TOP_LEVEL_KEYS)
+            reader.unknown_key(entry.key, "", TOP_LEVEL_KEYS, TOP_LEVEL_EXTENSION_KEYS)
+        elif key not in TOP_LEVEL_KEYS:
+            reader.check_extension(entry.key)
 
 
 def _read_services(reader: Reader, root: Mapping) -> dict[str, Draft]:
@@ -84,13 +93,25 @@ def _read_services(reader: Reader, root: Mapping) -> dict[str, Draft]:
     if services:
         reader.report.charge(SERVICES, len(services.entries), services)
     for name, (key, value) in services.entries.items() if services else ():
-        mapping = reader.mapping(value, f"services.{name}")
+        mapping = _read_mapping(reader, name, key, value)
         if check_name(reader, name, key) and mapping is not None:
-            draft = read_service(reader, name, mapping, f"services.{name}")
+            draft = read_service(reader, name, mapping, f"services.{name}", services)
             draft.fields["mark"] = key.mark
             read_service_extension(reader, draft)
             drafts[name] = draft
     return drafts
+
+
+def _read_mapping(reader: Reader, name: str, key: Scalar, value: Node) -> Mapping | None:
+    """Return a service's mapping; where there is none, its keys are probably indented too little."""
+    if isinstance(value, Mapping):
+        return value
+    found = describe_kind(value)
+    is_key = name in READERS or name in REPLACED_SERVICE_KEYS
+    hint = f"`{name}` is a key of a service" if is_key else "the keys of a service stand below its name"
+    message = f"`services.{name}` must be a mapping, but {found} was found"
+    reader.error("wrong-type", message, value if is_key else key, f"{hint}, indented further than it")
+    return None
 
 
 def _join_default_network(drafts: dict[str, Draft], networks: dict[str, Network]) -> None:

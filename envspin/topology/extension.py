@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from envspin.model import ResetStrategy
+from envspin.topology.keys import SERVICE_EXTENSION_KEYS, TOP_LEVEL_EXTENSION_KEYS
 from envspin.topology.limits import TEMPLATES
 from envspin.topology.nodes import Mapping, Scalar, Sequence, is_null
 from envspin.topology.probes import read_command, read_probes
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from envspin.topology.nodes import Entry, Node
 
 UNBUILT = ("reset", "snapshot", "matrix")
-SERVICE_KEYS = ("ready", "timeout", "job", "stub", "reset", "snapshot")
 STUB_INHERITS = ("networks", "network_mode", "ports", "expose")
 MATRIX_STRATEGIES = ("full", "pairwise", "each")
 MATRIX_OPTIONS = ("axes", "include", "exclude", "strategy")
@@ -32,7 +32,7 @@ def read_service_extension(reader: Reader, draft: Draft) -> None:
     if node is None or is_null(node):
         return
     what = draft.what(OWN_EXTENSION)
-    for key, (_, value) in reader.keys(node, what, SERVICE_KEYS):
+    for key, (_, value) in reader.keys(node, what, SERVICE_EXTENSION_KEYS):
         where = f"{what}.{key}"
         if key in UNBUILT:
             warn_of_unbuilt(reader, where, value)
@@ -87,7 +87,7 @@ def _check_stub(reader: Reader, stub: Mapping, extension: Node | None, what: str
         message = f"`{what}.extends` is not supported: a stub says all about itself"
         reader.error("unsupported-key", message, extends.key)
     within = extension.entries if isinstance(extension, Mapping) else {}
-    for key in SERVICE_KEYS:
+    for key in SERVICE_EXTENSION_KEYS:
         if key in stub.entries and key in within:
             message = f"`{what}` says `{key}` twice: beside its `{OWN_EXTENSION}` and within"
             reader.error("conflicting-keys", message, stub.entries[key].key, "keep one of the two")
@@ -95,7 +95,7 @@ def _check_stub(reader: Reader, stub: Mapping, extension: Node | None, what: str
 
 def _lift_extension(stub: Mapping) -> dict[str, Entry]:
     """Return a stub's entries with `ready` and the like moved into its `x-envspin`: both places are allowed."""
-    own = {key: entry for key, entry in stub.entries.items() if key in SERVICE_KEYS and key != "stub"}
+    own = {key: entry for key, entry in stub.entries.items() if key in SERVICE_EXTENSION_KEYS and key != "stub"}
     rest = {key: entry for key, entry in stub.entries.items() if key not in own}
     extension = rest.get(OWN_EXTENSION)
     if not own or (extension and not isinstance(extension.value, Mapping) and not is_null(extension.value)):
@@ -165,7 +165,7 @@ def read_topology_extension(
     node = root.get(OWN_EXTENSION)
     if node is None or is_null(node):
         return found
-    for key, (_, value) in reader.keys(node, OWN_EXTENSION, ("exports", "timeout", "hermetic", "matrix")):
+    for key, (_, value) in reader.keys(node, OWN_EXTENSION, TOP_LEVEL_EXTENSION_KEYS):
         what = f"{OWN_EXTENSION}.{key}"
         if key in UNBUILT:
             warn_of_unbuilt(reader, what, value)

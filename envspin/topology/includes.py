@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,11 @@ from envspin.topology import limits
 from envspin.topology.compose import check_top_level_keys
 from envspin.topology.dotenv import parse_dotenv
 from envspin.topology.files import display_name, is_file, read_text
-from envspin.topology.interpolation import InterpolationError, interpolate
+from envspin.topology.interpolation import InterpolationError, count_work, interpolate
 from envspin.topology.merge import Merger, content, count_values, strip_tags
 from envspin.topology.nodes import Document, Entry, Mapping, Place, Scalar, Sequence, is_null
 from envspin.topology.reader import OWN_EXTENSION, Reader
+from envspin.topology.report import MAX_PROBLEMS
 from envspin.topology.source import Parsed, parse_yaml
 
 if TYPE_CHECKING:
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 MAX_EXTENDS = 50
 _SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 _ENV_FILE = ".env"
+_DOLLAR_HINT = "a dollar sign itself is written `$$`"
+_QUOTED_NAME = re.compile(r"`(\w+)`")
+
+
+def _is_reference(text: str, name: str) -> bool:
+    """Tell whether ``name`` is surely a variable in ``text`` rather than the end of a password with a dollar sign."""
+    return name.isupper() and any(f"${{{name}{mark}" in text for mark in "}:?+-")
 
 
 class Loader:
@@ -50,7 +59,7 @@ class Loader:
             return Parsed()
         document = Document(display_name(path), text, directory, variables)
         parsed = parse_yaml(document, self.report)
-        if self.report.has_said("yaml-size"):
+        if parsed.too_large:
             self.report.raise_if_failed()  # to go on with half of a huge file takes as long as reading it did
         self._check_roots(parsed, document)
         return parsed
@@ -98,27 +107,46 @@ class Loader:
 
     def _substitute(self, parsed: Parsed) -> None:
         """Replace the variables of all values of a file, in place; each unset one is warned of once."""
-        unset: set[str] = set()
+        unset: set[tuple[str, bool]] = set()
+        met: set[tuple[str, int]] = set()
         for scalar in parsed.templates:
             if scalar.raw is not None:
                 continue
-            self.report.charge(limits.VARIABLES, sum(map(scalar.text.count, "${}")), scalar)
+            self.report.charge(limits.VARIABLES, count_work(scalar.text), scalar)
 
             def warn(name: str, scalar: Scalar = scalar) -> None:
-                if name not in unset:
-                    unset.add(name)
-                    place = scalar.place_at(max(scalar.text.find("$"), 0))
-                    message = f"the variable `{name}` is not set and counts as empty"
-                    self.report.warn("interpolation-unset", message, place)
+                if (name, id(scalar)) in met or len(unset) > MAX_PROBLEMS:
+                    return  # further warnings would be dropped
+                met.add((name, id(scalar)))
+                place = scalar.place_at(max(scalar.text.find("$"), 0))
+                hidden = not _is_reference(scalar.text, name) and (
+                    self.report.hides(place) or f"${name}" not in scalar.masked.replace("{", "")
+                )
+                if (name, hidden) not in unset:
+                    unset.add((name, hidden))
+                    subject = "a variable in this value" if hidden else f"the variable `{name}`"
+                    hint = _DOLLAR_HINT if hidden else None
+                    self.report.warn("interpolation-unset", f"{subject} is not set and counts as empty", place, hint)
 
             try:
                 text = interpolate(scalar.text, scalar.document.variables.get, warn)
             except InterpolationError as error:
-                self.report.error(error.code, error.message, scalar.place_at(error.offset), error.hint)
+                self._report_substitution(error, scalar)
                 self.report.settle(scalar)
                 text = ""
             scalar.raw, scalar.text = scalar.text, text
             self.report.charge(limits.SUBSTITUTED, len(text), scalar)
+
+    def _report_substitution(self, error: InterpolationError, scalar: Scalar) -> None:
+        """Report a text that cannot be substituted; what stands in it is not said if it may be a secret."""
+        place = scalar.place_at(error.offset)
+        required = error.code == "interpolation-required"
+        named = required and any(_is_reference(scalar.text, name) for name in _QUOTED_NAME.findall(error.message))
+        if named or not self.report.hides(place):
+            self.report.error(error.code, error.message, place, error.hint)
+            return
+        message = "a variable in this value is required but not set" if required else "this value cannot be substituted"
+        self.report.error(error.code, message, place, _DOLLAR_HINT)
 
     def _extend_services(self, root: Mapping) -> Mapping:
         """Return a file in which every `extends` is resolved."""

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from envspin.topology.nodes import Mapping, Scalar, is_null
+
+if TYPE_CHECKING:
+    from envspin.topology.nodes import Node
+
+_NOTHING = frozenset(("", "false", "False", "FALSE"))
+
 REPLACED_SERVICE_KEYS: dict[str, str] = {
     "container_name": "is replaced: containers are named after their environment, so that many can run at once",
     "restart": "has no effect: a service that stops during a test is a finding",
@@ -53,7 +62,20 @@ UNSUPPORTED_SERVICE_KEYS: dict[str, str] = {
 }
 """Each is an error that gives this reason."""
 
+SERVICE_EXTENSION_KEYS = ("ready", "timeout", "job", "stub", "reset", "snapshot")
+TOP_LEVEL_EXTENSION_KEYS = ("exports", "timeout", "hermetic", "matrix")
+"""What stands under `x-envspin`, in a service and at the top level."""
+
 UNSUPPORTED_TOP_LEVEL_KEYS: dict[str, str] = {
     "jobs": "write a service with `x-envspin: {job: true}` instead",
     "models": "envspin runs no models",
 }
+
+
+def asks_for_nothing(node: Node) -> bool:
+    """Tell whether a value leaves its key without effect: null, false, or empty; no such key needs to be refused."""
+    if is_null(node):
+        return True
+    if isinstance(node, Scalar):
+        return node.text in _NOTHING
+    return not (node.entries if isinstance(node, Mapping) else node.items)

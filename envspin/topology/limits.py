@@ -14,26 +14,26 @@ MIB = 1024 * 1024
 class Limit(NamedTuple):
     """What is counted, how much of it is allowed, and how its excess is reported."""
 
-    code: str
     most: int
     message: str
+    code: str = "too-large"
 
 
-TEXT = Limit("yaml-size", 8 * MIB, "the files hold more than 8 MiB together")
-VALUES = Limit("yaml-size", 100_000, "the files hold more than 100,000 values together")
-READS = Limit("too-many-files", 200, "more than 200 files are drawn in")
-EXTENSIONS = Limit("extends-depth", 20_000, "`extends` is followed more than 20,000 times")
-MERGED = Limit("yaml-size", 300_000, "more than 300,000 values are merged")
-EXPANDED = Limit("yaml-size", 150_000, "`extends` and `include` expand to more than 150,000 values")
-VARIABLES = Limit("interpolation-size", 50_000, "values with variables hold more than 50,000 `$`, `{` and `}`")
-SUBSTITUTED = Limit("interpolation-size", 4 * MIB, "variables add more than 4 MiB to the files")
-ASSIGNMENTS = Limit("env-file-syntax", 50_000, "the files of variables set more than 50,000 variables")
-SERVICES = Limit("yaml-size", 10_000, "there are more than 10,000 services")
-ENVIRONMENT = Limit("yaml-size", 200_000, "all services together have more than 200,000 variables")
-COMMANDS = Limit("yaml-size", MIB // 4, "the command lines are longer than 256 KiB together")
-TEMPLATES = Limit("bad-template", MIB // 2, "the templates are longer than 512 KiB together")
-PATTERNS = Limit("bad-probe", 64 * 1024, "the regular expressions are longer than 64 KiB together")
-PATHS = Limit("yaml-size", 5_000, "more than 5,000 paths are named")
-MOUNTS = Limit("bad-mount", 5_000, "there are more than 5,000 mounts")
+TEXT = Limit(8 * MIB, "the files hold more than 8 MiB together")
+VALUES = Limit(100_000, "the files hold more than 100,000 values together")
+READS = Limit(200, "more than 200 files are drawn in", "too-many-files")
+EXTENSIONS = Limit(20_000, "`extends` is followed more than 20,000 times")
+MERGED = Limit(300_000, "more than 300,000 values are merged")
+EXPANDED = Limit(400_000, "aliases, `extends` and `include` expand to more than 400,000 values")
+VARIABLES = Limit(150_000, "values with variables hold more than 150,000 `$`, `{` and `}`")
+SUBSTITUTED = Limit(4 * MIB, "variables add more than 4 MiB to the files")
+ASSIGNMENTS = Limit(50_000, "the files of variables set more than 50,000 variables")
+SERVICES = Limit(10_000, "there are more than 10,000 services")
+ENVIRONMENT = Limit(1_000_000, "files of variables give all services together more than 1,000,000 variables")
+COMMANDS = Limit(MIB // 2, "the command lines are longer than 512 KiB together")
+TEMPLATES = Limit(MIB // 2, "the templates are longer than 512 KiB together")
+PATTERNS = Limit(64 * 1024, "the regular expressions are longer than 64 KiB together")
+PATHS = Limit(15_000, "more than 15,000 paths are named")
+MOUNTS = Limit(40_000, "services have more than 40,000 mounts, secrets and configs")
 GUESSES = 10_000
 """Names that are compared to find the nearest valid ones; further errors have no such hint."""

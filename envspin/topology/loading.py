@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.errors import TopologyError
-from envspin.model import Problem
+from envspin.problems import Problem
 from envspin.topology.compose import build_topology
 from envspin.topology.dotenv import parse_dotenv
 from envspin.topology.files import COMPOSE_FILE_NAMES, display_name, is_file, read_text

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from envspin.model import FileGrant, Mount
 from envspin.topology import values
+from envspin.topology.keys import asks_for_nothing
 from envspin.topology.limits import MOUNTS
 from envspin.topology.nodes import Mapping, Scalar, Sequence, is_null, shown
 
@@ -62,23 +62,14 @@ def _read_short(reader: Reader, draft: Draft, node: Node, what: str) -> Mount | 
     flags = options.split(",") if options else []
     if not _check_target(reader, target, scalar, what) or not _check_flags(reader, flags, scalar, what):
         return None
-    return _make_short(
-        reader,
-        draft,
-        scalar,
-        source,
-        Mount("anonymous", _clean(target), read_only="ro" in flags, nocopy="nocopy" in flags),
-    )
-
-
-def _make_short(reader: Reader, draft: Draft, scalar: Scalar, source: str, mount: Mount) -> Mount:
-    """Return ``mount`` with the source of a short entry: a path, a volume's name, or none."""
-    if not source:
-        return mount
+    target, read_only, nocopy = _clean(target), "ro" in flags, "nocopy" in flags
     if source.startswith(("/", ".", "~")):
-        return replace(mount, kind="bind", source=str(check_bind(reader, draft, source, scalar)), nocopy=False)
-    draft.refer("volume", source, scalar)
-    return replace(mount, kind="volume", source=source)
+        path = check_bind(reader, draft, source, scalar)
+        return Mount("bind", target, str(path), read_only=read_only)
+    if source:
+        draft.refer("volume", source, scalar)
+    kind: Literal["volume", "anonymous"] = "volume" if source else "anonymous"
+    return Mount(kind, target, source or None, read_only=read_only, nocopy=nocopy)
 
 
 def _check_flags(reader: Reader, flags: list[str], scalar: Scalar, what: str) -> bool:
@@ -97,27 +88,32 @@ def _check_flags(reader: Reader, flags: list[str], scalar: Scalar, what: str) ->
 
 
 def _check_target(reader: Reader, target: str, at: Place, what: str) -> bool:
-    if target.startswith("/"):
+    if target.startswith("/") and _clean(target) != "/":
         return True
-    reader.error("bad-mount", f"`{what}`: the path in the container must begin with `/`", at)
+    problem = "must not be `/` itself" if target.startswith("/") else "must begin with `/`"
+    reader.error("bad-mount", f"`{what}`: the path in the container {problem}", at)
     return False
 
 
 def _clean(target: str) -> str:
     """Return a container path without trailing and doubled slashes."""
-    return "/" + str(PurePosixPath(os.path.normpath(target))).lstrip("/")
+    return "/" + os.path.normpath(target).lstrip("/")
 
 
 def check_bind(reader: Reader, draft: Draft, source: str, at: Scalar) -> Path:
     """Return a bind's absolute path, after refusing the engine's socket and what lies outside the topology."""
     path = reader.resolve(source, at)
-    if path.name in _SOCKET_NAMES or _engine_socket(at) == path or reader.real_path(path).name in _SOCKET_NAMES:
+    if path.name in _SOCKET_NAMES or _engine_socket(at) == path or _name(reader.real_path(path)) in _SOCKET_NAMES:
         message = f"`{draft.name}` mounts the engine's socket: that is full power over this machine"
         reader.refuse("unsafe-engine-socket", message, at)
     elif reader.is_outside(path):
         message = f"`{draft.name}` mounts `{at.shown}`, which lies outside the topology's folder"
         reader.refuse("unsafe-bind-mount", message, at)
     return path
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _engine_socket(at: Scalar) -> Path | None:
@@ -189,7 +185,7 @@ def _read_options(reader: Reader, nodes: dict[str, Node], kind: str, what: str) 
             elif key == "selinux":
                 message = f"`{what}.{section}.{key}` has no effect: {_REPLACED_FLAGS['z']}"
                 reader.warn("replaced-key", message, at)
-            else:
+            elif not asks_for_nothing(value):
                 reader.error("unsupported-key", f"`{what}.{section}.{key}` is not supported", at)
     return options
 
@@ -212,6 +208,7 @@ def read_tmpfs(reader: Reader, draft: Draft, entry: Entry) -> None:
     what = draft.what("tmpfs")
     items = entry.value.items if isinstance(entry.value, Sequence) else [entry.value]
     for item in items:
+        reader.report.charge(MOUNTS, 1, item)
         scalar = reader.scalar(item, what, "text or a list of texts")
         if scalar is None:
             continue
@@ -251,6 +248,7 @@ def read_grants(reader: Reader, draft: Draft, entry: Entry) -> None:
     sequence = reader.sequence(entry.value, what)
     found = {grant.target: grant for grant in draft.fields.get("grants", ())}
     for item in sequence.items if sequence else ():
+        reader.report.charge(MOUNTS, 1, item)
         grant = _read_grant(reader, draft, item, kind, what)
         if grant:
             found[grant.target] = grant

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envspin.model import NetworkAttachment, Port
-from envspin.topology import values
+from envspin.topology import formats, values
+from envspin.topology.keys import asks_for_nothing
 from envspin.topology.nodes import Mapping, Scalar, is_null, shown
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _read_attachment(reader: Reader, name: str, node: Node, what: str) -> tuple[
             reader.integer(value, f"{what}.gw_priority")
             message = f"`{what}.gw_priority` has no effect: every network of an environment leads out the same way"
             reader.warn("replaced-key", message, at)
-        else:
+        elif not asks_for_nothing(value):
             reason = UNSUPPORTED_ATTACHMENT_KEYS[key]
             reader.error("unsupported-key", f"`{key}` is not supported: {reason}", at)
     return NetworkAttachment(name, aliases), priority
@@ -156,8 +157,7 @@ def read_extra_hosts(reader: Reader, draft: Draft, entry: Entry) -> None:
             if not name:
                 reader.error("bad-value", f"`{what}` has an entry without a name", key)
             for address in reader.strings(value, f"{what}.{name}", single=True) or ():
-                if not address:
-                    reader.error("bad-value", f"`{what}.{name}` has an empty address", value)
+                _check_host(reader, what, name, address, value)
                 found[f"{name}:{address.strip('[]')}"] = None
     else:
         for scalar in reader.scalars(entry.value, what):
@@ -165,8 +165,18 @@ def read_extra_hosts(reader: Reader, draft: Draft, entry: Entry) -> None:
             if not name or not separator or not address:
                 reader.error("bad-value", f"`{what}`: `{scalar.shown}` must be NAME=ADDRESS", scalar)
             else:
+                _check_host(reader, what, name, address, scalar)
                 found[f"{name}:{address.strip('[]')}"] = None
     draft.fields["extra_hosts"] = tuple(found)
+
+
+def _check_host(reader: Reader, what: str, name: str, address: str, at: Node) -> None:
+    if len(name.split()) > 1:
+        reader.error("bad-value", f"`{what}`: `{shown(at)}` gives a name that holds blanks", at)
+    try:
+        formats.to_host_entry(address)
+    except ValueError as error:
+        reader.error("bad-value", f"`{what}`: `{shown(at)}` {error}", at)
 
 
 def read_network_mode(reader: Reader, draft: Draft, entry: Entry) -> None:

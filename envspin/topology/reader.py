@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EXTENSION_PREFIX = "x-"
 OWN_EXTENSION = "x-envspin"
 MAX_GUESSED = 64
+MAX_TYPOS = 2
+TYPO_CUTOFF = 0.85
 MAX_CANDIDATES = 200
 MAX_FOLDERS = 200
 MAX_PORTS = 100_000
@@ -50,10 +52,12 @@ class Reader:
         self.directory = directory
         self.allow_unsafe = allow_unsafe
         self.env_files: dict[tuple[object, ...], dict[str, str]] = {}
-        """Files of variables that were read, by path, format, surroundings and what the files before them said."""
+        """What services get from files of variables, by the last file's path, format and surroundings, and by the
+        identity of what the files before it gave, which is one of these, too."""
         self._ports = 0
         self._guesses = 0
-        self._real_paths: dict[Path, Path] = {}
+        self._real_paths: dict[str, str] = {}
+        self._paths: dict[tuple[Path, str], Path] = {}
 
     def error(self, code: str, message: str, at: Place, hint: str | None = None) -> None:
         """Report an error."""
@@ -113,16 +117,18 @@ class Reader:
             return None
         return self.name(node, what)
 
-    def convert(self, node: Node, what: str, convert: Callable[[str], Value], code: str = "bad-value") -> Value | None:
-        """Return what ``convert`` makes of a text; its ``ValueError`` becomes a problem."""
+    def convert(
+        self, node: Node, what: str, convert: Callable[[str], Value], code: str = "bad-value", *, quotes: bool = True
+    ) -> Value | None:
+        """Return what ``convert`` makes of a text; its ``ValueError`` becomes a problem, which ``quotes`` the text."""
         scalar = self.scalar(node, what)
         if scalar is None:
             return None
         try:
             return convert(scalar.text)
         except ValueError as error:
-            found = MASK if sounds_secret(what.rpartition(".")[2]) else scalar.shown
-            self.error(code, f"`{what}`: `{found}` {error}", scalar)
+            found = f"`{MASK if sounds_secret(what.rpartition('.')[2]) else scalar.shown}`" if quotes else "the text"
+            self.error(code, f"`{what}`: {found} {error}", scalar)
             return None
 
     def boolean(self, node: Node, what: str) -> bool | None:
@@ -176,7 +182,8 @@ class Reader:
             self.wrong_type(node, what, "a mapping or a list")
             return found
         for scalar in self.scalars(node, what):
-            cut = min((at for mark in separators if (at := scalar.text.find(mark)) >= 0), default=-1)
+            cuts = [at for mark in separators if (at := scalar.text.find(mark)) >= 0]
+            cut = min(cuts) if cuts else -1
             name = scalar.text if cut < 0 else scalar.text[:cut]
             if not name.strip():
                 self.error("bad-value", f"`{what}` has an entry without a name", scalar)
@@ -212,20 +219,32 @@ class Reader:
             elif not key.startswith(EXTENSION_PREFIX):
                 self.unknown_key(entry.key, what, known)
 
-    def unknown_key(self, key: Scalar, what: str, known: Iterable[str]) -> None:
-        """Report a key that nobody knows, with the nearest one that exists."""
+    def unknown_key(self, key: Scalar, what: str, known: Iterable[str], extension: Collection[str] = ()) -> None:
+        """Report a key that nobody knows, with the nearest one that exists, or that it belongs under `x-envspin`."""
         where = f"in `{what}`" if what else "at the top level"
         names = list(known)
-        hint = self.guess(key.text, names)
+        hint = f"`{key.text}` belongs under `{OWN_EXTENSION}`" if key.text in extension else self.guess(key.text, names)
         if hint is None and len(names) <= 12:  # noqa: PLR2004 - more would not help
             hint = "the keys here are: " + ", ".join(names)
         self.error("unknown-key", f"unknown key `{key.shown}` {where}", key, hint)
+
+    def check_extension(self, key: Scalar) -> None:
+        """Warn of an extension whose name is so near to ours that it is probably meant: others are anybody's."""
+        if key.text == OWN_EXTENSION or not key.text.startswith("x-e"):
+            return
+        if abs(len(key.text) - len(OWN_EXTENSION)) > MAX_TYPOS:
+            return
+        from difflib import get_close_matches  # noqa: PLC0415 - rarely needed
+
+        if get_close_matches(key.text, [OWN_EXTENSION], cutoff=TYPO_CUTOFF):
+            message = f"`{key.shown}` means nothing here"
+            self.warn("unknown-key", message, key, f"did you mean `{OWN_EXTENSION}`?")
 
     def guess(self, name: str, known: Collection[str]) -> str | None:
         """Return :func:`nearest` as long as not too many names were compared: that is slow, and hints are a luxury."""
         if self._guesses > GUESSES:
             return None
-        self._guesses += min(len(known), MAX_CANDIDATES)
+        self._guesses += 1 + min(len(known), MAX_CANDIDATES)
         return nearest(name, known)
 
     def path(self, node: Node, what: str) -> Path | None:
@@ -242,21 +261,26 @@ class Reader:
             return False
         return True
 
-    def real_path(self, path: Path) -> Path:
+    def real_path(self, path: Path) -> str:
         """Return ``path`` with symbolic links followed as far as it exists."""
+        return self._follow(str(path))
+
+    def _follow(self, path: str) -> str:
         found = self._real_paths.get(path)
-        if len(path.parts) > MAX_FOLDERS:
-            return Path(path.anchor)  # which lies outside every topology, as does what nobody can look at
         if found is None:
             # The folders above are the same for most paths, so they are followed once.
-            linked = os.path.islink(path) or path.parent == path  # noqa: PTH114 - a bad path is no error here
-            found = Path(os.path.realpath(path)) if linked else self.real_path(path.parent) / path.name
+            folder, name = os.path.split(path)
+            if path.count("/") >= MAX_FOLDERS:
+                return "/"  # which lies outside every topology, as does what nobody can look at
+            linked = not name or os.path.islink(path)  # noqa: PTH114 - a bad path is no error here
+            found = os.path.realpath(path) if linked else f"{self._follow(folder).rstrip('/')}/{name}"
             self._real_paths[path] = found
         return found
 
     def is_outside(self, path: Path) -> bool:
         """Tell whether ``path``, links followed, lies outside the topology's folder."""
-        return not self.real_path(path).is_relative_to(self.real_path(self.directory))
+        real, folder = self.real_path(path), self.real_path(self.directory)
+        return real != folder and not real.startswith(folder.rstrip("/") + "/")
 
     def resolve(self, text: str, at: Place) -> Path:
         """Return ``text`` as an absolute path, without ``..`` and with ``~`` expanded."""
@@ -264,12 +288,19 @@ class Reader:
         if text == "~" or text.startswith("~/"):
             home = at.document.variables.get("HOME") or str(Path.home())
             text = home + text[1:]
-        return Path(os.path.normpath(at.document.directory / text.replace("\0", "")))
+        key = (at.document.directory, text)
+        found = self._paths.get(key)
+        if found is None:
+            joined = os.path.join(key[0], text.replace("\0", ""))  # noqa: PTH118 - pathlib takes four times as long
+            found = self._paths[key] = Path(os.path.normpath(joined))
+        return found
 
     def undefined(self, kind: str, name: str, at: Place, known: Collection[str]) -> None:
         """Report a name that nothing at the top level has."""
         hint = self.guess(name, known)
         if hint is None and kind != "service":
             hint = f"define it under the top-level `{kind}s`"
+        elif hint is None and 0 < len(known) <= 12:  # noqa: PLR2004 - more would not help
+            hint = "the services here are: " + ", ".join(known)
         shown = at.shown if isinstance(at, Scalar) and at.raw is not None else name
         self.error(f"undefined-{kind}", f"there is no {kind} `{shown}`", at, hint)

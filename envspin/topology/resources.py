@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envspin.model import Resources, Ulimit
+from envspin.topology.keys import asks_for_nothing
 from envspin.topology.nodes import Mapping, Scalar, is_null
 from envspin.topology.reader import Reader
 
@@ -60,10 +61,19 @@ def read_resources(reader: Reader, draft: Draft) -> None:
     deploy = draft.node.entries.get("deploy")
     if deploy and not is_null(deploy.value):
         _read_deploy(reader, draft, deploy.value, found)
+    if 0 < found.get("memory", 0) < found.get("memory_reservation", 0):
+        message = f"`{draft.name}` reserves more memory than it may use"
+        reader.error("conflicting-keys", message, _reservation_of(draft), "lower the reservation, or raise the limit")
     if found:
         cpus = found.get("cpus")
         whole = {name: int(value) for name, value in found.items() if name != "cpus"}
         draft.fields["resources"] = Resources(cpus=float(cpus) if cpus else None, **whole)
+
+
+def _reservation_of(draft: Draft) -> Node:
+    """Return where a service reserves memory."""
+    nodes = (draft.node.get("mem_reservation"), draft.node.get("deploy"))
+    return next((node for node in nodes if node is not None and not is_null(node)), draft.node)
 
 
 def _read_deploy(reader: Reader, draft: Draft, node: Node, found: dict[str, float]) -> None:
@@ -86,6 +96,8 @@ def _read_limits(reader: Reader, node: Node, what: str, found: dict[str, float])
         limit = _LIMITS.get(f"{kind}.{key}")
         if limit is None:
             if key in ("devices", "generic_resources"):
+                if asks_for_nothing(entry.value):
+                    continue
                 reader.error("unsupported-key", f"`{key}` is not supported: containers get no devices", entry.key)
             else:
                 reader.warn("replaced-key", f"`{what}.{key}` has no effect: nothing is reserved", entry.key)
@@ -146,4 +158,6 @@ def _read_ulimit(reader: Reader, name: str, node: Node, what: str) -> Ulimit | N
         if isinstance(node, Mapping) and len(bounds) < 2:  # noqa: PLR2004 - both are needed
             reader.error("missing-key", f"`{what}` needs both `soft` and `hard`", node)
         return None
+    if hard != UNLIMITED and (soft == UNLIMITED or soft > hard):
+        reader.error("bad-value", f"`{what}`: `soft` must not be more than `hard`", node)
     return Ulimit(name, soft, hard)

@@ -9,10 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from envspin.model import Condition, Dependency, Healthcheck
-from envspin.topology import values
+from envspin.topology import formats, values
 from envspin.topology.build import read_build
 from envspin.topology.draft import Draft
-from envspin.topology.keys import REPLACED_SERVICE_KEYS, UNSUPPORTED_SERVICE_KEYS
+from envspin.topology.keys import (
+    REPLACED_SERVICE_KEYS,
+    SERVICE_EXTENSION_KEYS,
+    UNSUPPORTED_SERVICE_KEYS,
+    asks_for_nothing,
+)
 from envspin.topology.limits import COMMANDS
 from envspin.topology.mounts import read_grants, read_tmpfs, read_volumes
 from envspin.topology.networking import (
@@ -37,8 +42,8 @@ if TYPE_CHECKING:
 _SECCOMP_PROFILES = ("unconfined", "builtin")
 
 
-def read_service(reader: Reader, name: str, node: Mapping, path: str) -> Draft:
-    """Read all Compose keys of a service (not its ``x-envspin``)."""
+def read_service(reader: Reader, name: str, node: Mapping, path: str, siblings: Mapping | None = None) -> Draft:
+    """Read all Compose keys of a service (not its ``x-envspin``); ``siblings`` are all services of the topology."""
     draft = Draft(name, node, path)
     for key, entry in node.entries.items():
         read = READERS.get(key)
@@ -49,18 +54,28 @@ def read_service(reader: Reader, name: str, node: Mapping, path: str) -> Draft:
             if not is_null(entry.value):
                 reader.warn("replaced-key", f"`{key}` of `{name}` {REPLACED_SERVICE_KEYS[key]}", entry.key)
         elif key in UNSUPPORTED_SERVICE_KEYS:
-            if not is_null(entry.value):
+            if not asks_for_nothing(entry.value):
                 reason = UNSUPPORTED_SERVICE_KEYS[key]
                 reader.error("unsupported-key", f"`{key}` is not supported: {reason}", entry.key)
         elif not key.startswith(EXTENSION_PREFIX):
             known = (*READERS, *REPLACED_SERVICE_KEYS, OWN_EXTENSION)
-            reader.unknown_key(entry.key, path, known)
+            reader.unknown_key(entry.key, path, known, SERVICE_EXTENSION_KEYS)
+        else:
+            reader.check_extension(entry.key)
     read_environment(reader, draft)
     read_resources(reader, draft)
     if is_null(node.get("image")) and is_null(node.get("build")):
-        hint = "give an `image`, or a `build` with the folder of its Dockerfile"
+        hint = _guess_base(reader, name, node, siblings)
         reader.error("missing-key", f"the service `{name}` has neither `image` nor `build`", node, hint)
     return draft
+
+
+def _guess_base(reader: Reader, name: str, node: Mapping, siblings: Mapping | None) -> str:
+    """Return a hint: which service of another file is probably meant, else what every service needs."""
+    others = siblings.entries.items() if siblings else ()
+    meant = reader.guess(name, [each for each, entry in others if entry.value.document is not node.document])
+    needed = "give an `image`, or a `build` with the folder of its Dockerfile"
+    return f"no other file has `{name}`: {meant}" if meant else needed
 
 
 def _simple(attribute: str, read: Callable[[Reader, Node, str], object]) -> Callable[[Reader, Draft, Entry], None]:
@@ -77,7 +92,37 @@ def _simple(attribute: str, read: Callable[[Reader, Node, str], object]) -> Call
 def _read_image(reader: Reader, draft: Draft, entry: Entry) -> None:
     # what is built needs no name
     read = Reader.name if is_null(draft.node.get("build")) else Reader.option
-    _simple("image", read)(reader, draft, entry)
+    what = draft.what("image")
+    image = read(reader, entry.value, what)
+    if image is not None and not _waits_for_variables(draft, entry.value):
+        reader.convert(entry.value, what, formats.to_image)
+    draft.fields["image"] = image
+
+
+def _waits_for_variables(draft: Draft, image: Node) -> bool:
+    """Tell whether the service may never take part: the variables of its image then need no values."""
+    return isinstance(image, Scalar) and image.raw is not None and not is_null(draft.node.get("profiles"))
+
+
+def _option(convert: Callable[[str], str]) -> Callable[[Reader, Node, str], str | None]:
+    """Return a reader of an option that must have a form."""
+
+    def read(reader: Reader, node: Node, what: str) -> str | None:
+        return None if reader.option(node, what) is None else reader.convert(node, what, convert)
+
+    return read
+
+
+def _each(convert: Callable[[str], str]) -> Callable[[Reader, Node, str], tuple[str, ...]]:
+    """Return a reader of a text or a list of texts that must have a form; those that variables left empty count not."""
+    read_one = _option(convert)
+
+    def read(reader: Reader, node: Node, what: str) -> tuple[str, ...]:
+        given = [node] if isinstance(node, Scalar) else reader.scalars(node, what)
+        found = [read_one(reader, scalar, what) for scalar in given]
+        return tuple(dict.fromkeys(text for text in found if text is not None))
+
+    return read
 
 
 def _words(reader: Reader, node: Node, what: str) -> tuple[str, ...] | None:
@@ -85,7 +130,7 @@ def _words(reader: Reader, node: Node, what: str) -> tuple[str, ...] | None:
         return reader.strings(node, what)
     if isinstance(node, Scalar):
         reader.report.charge(COMMANDS, len(node.text), node)
-    return reader.convert(node, what, values.split_words)
+    return reader.convert(node, what, values.split_words, quotes=False)  # a password may stand anywhere in it
 
 
 def _security_opt(reader: Reader, node: Node, what: str) -> tuple[str, ...]:
@@ -99,12 +144,14 @@ def _security_opt(reader: Reader, node: Node, what: str) -> tuple[str, ...]:
 
 
 def _labels(reader: Reader, node: Node, what: str) -> dict[str, str]:
-    labels = reader.settings(node, what)
-    for name in labels:
+    labels = reader.pairs(node, what)
+    for name, (_, at) in labels.items():
         if name.startswith("envspin."):
-            message = f"the label `{name}` is reserved: labels that begin with `envspin.` are envspin's own"
+            is_written = name in (at.document.line(at.line) or "")  # and not put together from variables
+            subject = f"the label `{name}`" if is_written else "a label"
+            message = f"{subject} is reserved: labels that begin with `envspin.` are envspin's own"
             reader.error("reserved-label", message, node)
-    return labels
+    return {name: value or "" for name, (value, _) in labels.items()}
 
 
 def _read_depends_on(reader: Reader, draft: Draft, entry: Entry) -> None:
@@ -189,7 +236,7 @@ _HEALTHCHECK_KEYS: dict[str, Callable[[Reader, Node, str], object]] = {
 
 def _read_namespace(reader: Reader, draft: Draft, entry: Entry) -> None:
     key = entry.key.text
-    mode = reader.name(entry.value, draft.what(key))
+    mode = reader.option(entry.value, draft.what(key))
     if mode == "host":
         reader.refuse(f"unsafe-host-{key}", f"`{draft.name}` asks for the host's {key} namespace", entry.value)
     elif mode is not None and (key == "pid" or mode not in ("private", "shareable", "none")):
@@ -226,20 +273,20 @@ READERS: dict[str, Callable[[Reader, Draft, Entry], None]] = {
     "secrets": read_grants,
     "configs": read_grants,
     "profiles": _simple("profiles", Reader.unique),
-    "platform": _simple("platform", Reader.option),
-    "user": _simple("user", Reader.option),
-    "working_dir": _simple("working_dir", Reader.option),
+    "platform": _simple("platform", _option(formats.to_platform)),
+    "user": _simple("user", _option(formats.to_user)),
+    "working_dir": _simple("working_dir", _option(formats.to_folder)),
     "init": _simple("init", Reader.boolean),
     "labels": _simple("labels", _labels),
-    "stop_signal": _simple("stop_signal", Reader.option),
+    "stop_signal": _simple("stop_signal", _option(formats.to_signal)),
     "stop_grace_period": _simple("stop_grace_period", Reader.duration),
     "extra_hosts": read_extra_hosts,
-    "hostname": _simple("hostname", Reader.option),
-    "domainname": _simple("domainname", Reader.option),
+    "hostname": _simple("hostname", _option(formats.to_hostname)),
+    "domainname": _simple("domainname", _option(formats.to_domain)),
     "shm_size": _simple("shm_size", Reader.size),
     "ulimits": read_ulimits,
-    "cap_add": _simple("cap_add", Reader.unique),
-    "cap_drop": _simple("cap_drop", Reader.unique),
+    "cap_add": _simple("cap_add", _each(formats.to_capability)),
+    "cap_drop": _simple("cap_drop", _each(formats.to_capability)),
     "read_only": _simple("read_only", Reader.boolean),
     "security_opt": _simple("security_opt", _security_opt),
     "sysctls": _simple("sysctls", Reader.settings),
@@ -248,7 +295,7 @@ READERS: dict[str, Callable[[Reader, Draft, Entry], None]] = {
     "cpus": _skip,
     "pids_limit": _skip,
     "deploy": _skip,
-    "dns": _simple("dns", Reader.unique),
+    "dns": _simple("dns", _each(formats.to_address)),
     "dns_search": _simple("dns_search", Reader.unique),
     "dns_opt": _simple("dns_opt", Reader.unique),
     "group_add": _simple("group_add", Reader.unique),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from envspin.model import FileSource, Network, Volume
-from envspin.topology.nodes import Mapping, Scalar, is_null
+from envspin.topology.keys import asks_for_nothing
+from envspin.topology.nodes import Mapping, Scalar, is_null, shown
 from envspin.topology.reader import OWN_EXTENSION, Reader
+from envspin.topology.volume_options import read_volume_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ NETWORK_NO_EFFECT = {
     "enable_ipv4": "envspin chooses the addresses",
     "enable_ipv6": "envspin chooses the addresses",
 }
+_LOCAL = ("local", "", None)
 _VOLUME_KEYS = ("labels", "driver", "driver_opts", "external", "name")
 _SOURCE_KEYS = ("file", "content", "environment", "external", "name", "labels", "driver", "driver_opts")
 UNSUPPORTED_SOURCE_KEYS = ("driver", "driver_opts", "template_driver")
@@ -68,7 +71,7 @@ def _read_network(reader: Reader, node: Node, what: str) -> dict[str, Any]:
         elif key == "external":
             fields.update(_read_external(reader, node, at, value, what))
         elif key == "driver":
-            driver = reader.name(value, where)
+            driver = reader.option(value, where)
             if driver not in ("bridge", "default", None):
                 reader.error("unsupported-value", f"`{where}` must be bridge", value, "networks are local bridges")
         elif key in NETWORK_NO_EFFECT:
@@ -117,27 +120,29 @@ def _read_volume(reader: Reader, node: Node, what: str) -> dict[str, Any]:
         return fields
     for key, (at, value) in reader.keys(node, what, _VOLUME_KEYS):
         where = f"{what}.{key}"
-        if key in ("labels", "driver_opts"):
+        if key == "labels" or (key == "driver_opts" and not _is_local(node)):
             fields[key] = reader.settings(value, where)
+        elif key == "driver_opts":
+            fields[key] = read_volume_options(reader, value, what)
         elif key == "driver":
-            fields[key] = reader.name(value, where)
+            fields[key] = _read_volume_driver(reader, value, what)
         elif key == "external":
             fields.update(_read_external(reader, node, at, value, what))
     _warn_of_name(reader, node, fields, what)
-    _read_device(reader, node, fields.get("driver_opts", {}), what)
-    return fields
+    return {key: value for key, value in fields.items() if value is not None}
 
 
-def _read_device(reader: Reader, node: Node, options: dict[str, str], what: str) -> None:
-    """Refuse driver options that mount a folder or device of the host; a relative one becomes absolute."""
-    device = options.get("device", "")
-    if not device.startswith(("/", ".", "~")):
-        return
-    path = reader.resolve(device, node)
-    if reader.is_outside(path):
-        message = f"`{what}` mounts a device or folder that lies outside the topology's folder"
-        reader.refuse("unsafe-bind-mount", message, node)
-    options["device"] = str(path)
+def _is_local(node: Node) -> bool:
+    driver = node.get("driver") if isinstance(node, Mapping) else None
+    return driver is None or (isinstance(driver, Scalar) and (driver.is_null or driver.text in _LOCAL))
+
+
+def _read_volume_driver(reader: Reader, node: Node, what: str) -> str | None:
+    driver = reader.option(node, f"{what}.driver")
+    if driver not in _LOCAL:
+        message = f"`{what}` uses the driver `{shown(node)}`, which may keep its data outside the environment"
+        reader.refuse("unsafe-external", message, node)
+    return driver
 
 
 def read_sources(reader: Reader, root: Mapping) -> dict[str, FileSource]:
@@ -198,7 +203,7 @@ def _read_source_key(reader: Reader, fields: dict[str, Any], key: str, at: Scala
             fields["generate"] = reader.integer(length, f"{where}.generate", 1, MAX_GENERATED)
     elif key == "labels":
         reader.warn("replaced-key", f"`{where}` has no effect: labels reach no program in a container", at)
-    elif key in UNSUPPORTED_SOURCE_KEYS:
+    elif key in UNSUPPORTED_SOURCE_KEYS and not asks_for_nothing(value):
         reader.error("unsupported-key", f"`{where}` is not supported: it needs a swarm", at)
 
 

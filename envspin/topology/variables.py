@@ -23,15 +23,18 @@ def read_environment(reader: Reader, draft: Draft) -> None:
     files = draft.node.get("env_file")
     if files is not None and not is_null(files):
         for item in files.items if isinstance(files, Sequence) else [files]:
-            more = _read_env_file(reader, draft, item, values)
-            reader.report.charge(ENVIRONMENT, len(more), item)
-            values |= more
+            values = _read_env_file(reader, draft, item, values)
+            reader.report.charge(ENVIRONMENT, len(values), item)
     own = draft.node.get("environment")
     if own is not None and not is_null(own):
+        values = dict(values)
         for name, (value, at) in reader.pairs(own, draft.what("environment")).items():
             found = value if value is not None else at.document.variables.get(name)
             if found is not None:
                 values[name] = found
+            elif any(mark in name for mark in ": \t"):
+                message = f"an entry of `{draft.what('environment')}` is no variable"
+                reader.error("bad-value", message, at, "write NAME=VALUE, or NAME alone for the caller's value")
             else:
                 values.pop(name, None)
                 draft.undeclared[name] = None
@@ -40,6 +43,7 @@ def read_environment(reader: Reader, draft: Draft) -> None:
 
 
 def _read_env_file(reader: Reader, draft: Draft, node: Node, earlier: dict[str, str]) -> dict[str, str]:
+    """Return ``earlier`` with the variables of one file over them; services with the same files share the result."""
     what = draft.what("env_file")
     required, raw = True, False
     at: Node | None = node
@@ -58,29 +62,29 @@ def _read_env_file(reader: Reader, draft: Draft, node: Node, earlier: dict[str, 
     if path is None or at is None:
         if at is not None and not isinstance(at, Scalar):
             reader.wrong_type(at, what, "text")
-        return {}
+        return earlier
     return _load(reader, at, path, earlier, required=required, raw=raw)
 
 
 def _load(
     reader: Reader, at: Node, path: Path, earlier: dict[str, str], *, required: bool, raw: bool
 ) -> dict[str, str]:
-    """Return the variables of a file; those of the files before it may be used in it."""
+    """Return ``earlier`` and over them the variables of a file, in which they may be used."""
     if not is_file(path):
         if required:
             shown = at.shown if isinstance(at, Scalar) else str(path)
             message = f"the file of variables `{shown}` does not exist"
             reader.error("env-file-missing", message, at, "create it, or say `required: false`")
-        return {}
+        return earlier
     variables = at.document.variables
-    key = (path, raw, id(variables), *([tuple(earlier.items())] if earlier else []))
+    key = (path, raw, id(variables), id(earlier) if earlier else None)
     known = reader.env_files.get(key)
     if known is not None:
         return known
     text = read_text(path, at, reader.report)
     if text is None:
-        return {}
+        return earlier
     document = Document(display_name(path), text, path.parent, variables, confidential=True)
-    found = parse_dotenv(document, {**earlier, **variables}.get, reader.report, raw=raw)
-    reader.env_files[key] = found
-    return found
+    found = parse_dotenv(document, lambda name: variables.get(name, earlier.get(name)), reader.report, raw=raw)
+    reader.env_files[key] = {**earlier, **found}
+    return reader.env_files[key]

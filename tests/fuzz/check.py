@@ -21,13 +21,14 @@ from .cases import CANARY, CORPUS, ENVIRON
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from envspin.model import Problem, Topology
+    from envspin.model import Topology
+    from envspin.problems import Problem
 
     from .cases import Case
 
-OF_WHOLE_FILES = frozenset(("file-missing", "file-unreadable", "file-empty", "yaml-size"))
+OF_WHOLE_FILES = frozenset(("file-missing", "file-unreadable", "file-empty", "yaml-size", "too-large"))
 """Codes of problems that need no place: the file that they are about was named on the command line."""
-OF_ALIASES_WRITTEN_OUT = {"yaml-size"}
+OF_ALIASES_WRITTEN_OUT = {"too-large"}
 """What a rendered file may be refused for: it has no aliases, so it can be too long where its origin was not."""
 RENDERED = "rendered-again.yaml"
 _RESET_PEAK = Path("/proc/self/clear_refs")

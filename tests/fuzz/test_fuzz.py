@@ -84,7 +84,7 @@ def test_what_does_not_end_is_found(folder, monkeypatch):
 
 
 def test_a_secret_a_wrong_place_and_an_unknown_code_are_found():
-    from envspin.model import Mark, Problem  # noqa: PLC0415 - of this test alone
+    from envspin.problems import Mark, Problem  # noqa: PLC0415 - of this test alone
 
     case = text_case("one\ntwo\n")
     told = [

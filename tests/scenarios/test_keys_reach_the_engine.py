@@ -16,7 +16,8 @@ from envspin import Environment
 from envspin.engine.base import NetworkSpec, VolumeSpec
 from envspin.errors import EnvspinError, ImageError, NotReadyError
 from envspin.run import naming
-from envspin.topology.extension import SERVICE_KEYS, UNBUILT
+from envspin.topology.extension import UNBUILT
+from envspin.topology.keys import SERVICE_EXTENSION_KEYS
 from envspin.topology.service import READERS
 from tests.contract.images import TESTBOX
 
@@ -396,4 +397,4 @@ def test_a_privileged_container_has_every_capability(real_engine, tmp_path):
 
 
 def test_every_honoured_key_is_shown():
-    assert {*READERS, *SERVICE_KEYS} - {*UNBUILT} - SHOWN == set()
+    assert {*READERS, *SERVICE_EXTENSION_KEYS} - {*UNBUILT} - SHOWN == set()

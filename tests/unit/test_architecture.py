@@ -13,7 +13,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 LAYERS = [
     {"errors"},
-    {"model"},
+    {"model", "problems"},
     {"events"},
     {"topology"},
     {"plan"},

@@ -73,8 +73,9 @@ def command(request: TopologyRequest, *, quiet: bool, as_json: bool) -> None:
 
 def pin(topology: Topology, pins: Mapping[str, str]) -> Topology:
     """Return the topology with these images in place; raise UsageError for services that it does not have."""
-    from envspin.plan.selection import suggest_name  # noqa: PLC0415 - not needed for a help
+    from envspin.plan.selection import check_images, suggest_name  # noqa: PLC0415 - not needed for a help
 
+    check_images(pins)
     services = dict(topology.services)
     for name, image in pins.items():
         if name not in services:

@@ -11,7 +11,7 @@ import click
 from envspin.cli.failures import describe_error, describe_problem
 from envspin.errors import EnvspinError
 from envspin.events import Listener, RunReady
-from envspin.model import Problem
+from envspin.problems import Problem
 
 if TYPE_CHECKING:
     from envspin.events import Event

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envspin.topology.extension import MATRIX_STRATEGIES, SERVICE_KEYS, UNBUILT
+from envspin.topology.extension import MATRIX_STRATEGIES, UNBUILT
+from envspin.topology.keys import SERVICE_EXTENSION_KEYS
 from envspin.topology.schema.parts import (
     Schema,
     array,
@@ -67,7 +68,7 @@ def make_service_extension() -> Schema:
 def make_stub(service_keys: Iterable[str]) -> Schema:
     """Return the schema of a stub: a service that may have the keys of `x-envspin` beside its own."""
     own = {name: {"$ref": f"#/definitions/service/properties/{name}"} for name in service_keys}
-    inner = {name: {"$ref": f"#/definitions/serviceExtension/properties/{name}"} for name in SERVICE_KEYS}
+    inner = {name: {"$ref": f"#/definitions/serviceExtension/properties/{name}"} for name in SERVICE_EXTENSION_KEYS}
     inner["stub"] = refused("a stub has no stub")
     beside = {name: schema for name, schema in inner.items() if name != "stub"}
     own["x-envspin"] = key("What envspin knows about the stub, if not written beside.", mapping(inner))

@@ -7,6 +7,7 @@ from envspin.topology.schema.parts import (
     MAX_PORT,
     PORTS,
     PROTOCOL,
+    VARIABLE,
     Schema,
     array,
     choice,
@@ -71,7 +72,8 @@ def networking_keys() -> dict[str, Schema]:
 
 def network_rule() -> Schema:
     """Return the rule that a service has a mode or networks."""
-    return exclude(has("network_mode"), ["networks"], "`network_mode` and `networks` exclude each other")
+    mode = has("network_mode", {"not": {"anyOf": [{"type": "null"}, {"type": "string", "pattern": VARIABLE}]}})
+    return exclude(mode, ["networks"], "`network_mode` and `networks` exclude each other")
 
 
 def _number() -> Schema:

@@ -77,9 +77,16 @@ def replaced(description: str) -> Schema:
 
 
 def refused(reason: str) -> Schema:
-    """Return the schema of a key that is an error unless it has no value."""
+    """Return the schema of a key that is an error unless its value asks for nothing: null, false, or empty."""
     message = f"Not supported: {reason}."
-    return {"description": message, "type": "null", "errorMessage": message, "doNotSuggest": True}
+    nothing = {
+        "type": ["null", "boolean", "string", "array", "object"],
+        "not": {"const": True},
+        "pattern": rf"^(?:|false|False|FALSE)$|{VARIABLE}",
+        "maxItems": 0,
+        "maxProperties": 0,
+    }
+    return {"description": message, **nothing, "errorMessage": message, "doNotSuggest": True}
 
 
 def reference(name: str) -> Schema:

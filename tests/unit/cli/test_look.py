@@ -111,6 +111,11 @@ def test_exec_passes_output_and_code_through(invoke, engine, up):
     assert "no service" in invoke("exec", "dbx", "--", "whoami", code=2).stderr
 
 
+@pytest.mark.parametrize("words", [("exec", "db", "psql", "-U", "notes"), ("exec", "db", "ls"), ("run", ".", "ls")])
+def test_a_command_without_its_dashes_is_told_where_it_stands(invoke, words):
+    assert f"after two dashes: `envspin {words[0]} ... -- CMD`" in invoke(*words, code=2).stderr
+
+
 def test_exec_hands_over_the_user_and_every_word(invoke, engine, up):
     def repeat(call: ExecCall) -> ExecReply:
         return ExecReply(0, f"{call.user} {shlex.join(call.command)}\n")

@@ -24,7 +24,7 @@ from envspin.events import (
     TeardownStarted,
     WarningRaised,
 )
-from envspin.model import Mark, Problem
+from envspin.problems import Mark, Problem
 
 STARTED = RunStarted("shop-1", "shop", ("db", "api"))
 EVENTS = [

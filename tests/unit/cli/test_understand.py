@@ -37,6 +37,11 @@ def test_config_puts_pins_in(invoke, shop):
     assert document["services"]["api"]["image"] == "api:1"
 
 
+def test_config_refuses_a_pin_that_is_no_image(invoke, shop):
+    result = invoke("config", "shop", "--set", "db=Postgres:15", code=2)
+    assert "'Postgres:15' is not an image" in result.stderr
+
+
 def test_a_pin_takes_the_place_of_a_build(invoke):
     Path("compose.yaml").write_text("services: {api: {build: .}}")
     service = json.loads(invoke("config", "--json", "--set", "api=api:2").stdout)["services"]["api"]

@@ -181,6 +181,10 @@ class TestSelection:
             make_plan(self.topology, Selection(pins={"zzz": "a:1"}))
         assert error.value.hint == "there are: api, db, ledger, payments, tools, web"
 
+    def test_a_pin_that_is_no_image_is_an_error(self):
+        with pytest.raises(UsageError, match="the image of 'db': 'postgres:' is not an image: its tag is empty"):
+            make_plan(self.topology, Selection(pins={"db": "postgres:"}))
+
     def test_a_stub_that_is_not_declared_is_an_error(self):
         with pytest.raises(UsageError, match="'db' declares no stub"):
             make_plan(self.topology, Selection(stub=("db",)))

@@ -181,7 +181,7 @@ ATTACHMENT = Place(
         "link_local_ips": refused(["57.123.22.11"]),
         "mac_address": refused("02:42:ac:11:65:43"),
         "priority": honoured(10),
-        "use_service_name_alias": refused(False),
+        "use_service_name_alias": refused(True),
     },
     around={"services.*.networks": {"m": {}, "n": {}}},
 )

@@ -20,7 +20,8 @@ from .compose_service_keys import SERVICE
 from .key_examples import Example, Place
 
 if TYPE_CHECKING:
-    from envspin.model import Problem, Topology
+    from envspin.model import Topology
+    from envspin.problems import Problem
 
     Document = dict[str, Any]
 

@@ -26,9 +26,19 @@ A = "services:\n  a:\n    image: i\n    "
         ("expose: [80]", "expose: [80, 81]", "expose", (Port(80), Port(81))),
         ("cap_add: [A, B]", "cap_add: [B, C]", "cap_add", ("A", "B", "C")),
         ("dns: 1.1.1.1", "dns: [2.2.2.2, 1.1.1.1]", "dns", ("1.1.1.1", "2.2.2.2")),
-        ("extra_hosts: ['h:1']", "extra_hosts: {h: 2, g: [3, 4]}", "extra_hosts", ("h:1", "h:2", "g:3", "g:4")),
-        ("extra_hosts: {h: 1, g: 3}", "extra_hosts: ['h=1', 'h:2']", "extra_hosts", ("h:1", "g:3", "h:2")),
-        ("extra_hosts: {h: 1}", "extra_hosts: {g: '${V:-2}'}", "extra_hosts", ("h:1", "g:2")),
+        (
+            "extra_hosts: ['h:::1']",
+            "extra_hosts: {h: '::2', g: ['::3', '::4']}",
+            "extra_hosts",
+            ("h:::1", "h:::2", "g:::3", "g:::4"),
+        ),
+        (
+            "extra_hosts: {h: '::1', g: '::3'}",
+            "extra_hosts: ['h=::1', 'h:::2']",
+            "extra_hosts",
+            ("h:::1", "g:::3", "h:::2"),
+        ),
+        ("extra_hosts: {h: '::1'}", "extra_hosts: {g: '${V:-::2}'}", "extra_hosts", ("h:::1", "g:::2")),
         ("profiles: [p]", "profiles: [q]", "profiles", ("p", "q")),
         ("depends_on: [b]", "depends_on: [c]", "depends_on", (Dependency("b"), Dependency("c"))),
         (

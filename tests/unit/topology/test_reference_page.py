@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from envspin.topology.extension import SERVICE_KEYS
-from envspin.topology.keys import REPLACED_SERVICE_KEYS, UNSUPPORTED_SERVICE_KEYS
+from envspin.topology.keys import REPLACED_SERVICE_KEYS, SERVICE_EXTENSION_KEYS, UNSUPPORTED_SERVICE_KEYS
 from envspin.topology.probes import PROBES
 from envspin.topology.service import READERS
 
@@ -17,7 +16,7 @@ MENTIONED = set(re.findall(r"[a-z0-9_]+", " ".join(re.findall(r"`[^`]+`", PAGE))
 
 
 @pytest.mark.parametrize(
-    "keys", [READERS, REPLACED_SERVICE_KEYS, UNSUPPORTED_SERVICE_KEYS, SERVICE_KEYS, PROBES], ids=len
+    "keys", [READERS, REPLACED_SERVICE_KEYS, UNSUPPORTED_SERVICE_KEYS, SERVICE_EXTENSION_KEYS, PROBES], ids=len
 )
 def test_every_key_is_named(keys):
     assert set(keys) <= MENTIONED

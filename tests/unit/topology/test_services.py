@@ -292,6 +292,12 @@ def test_what_stays_inside_is_not_refused(bench, text):
     assert bench.service(text)
 
 
+def test_a_stub_answers_to_the_names_of_links_too(bench):
+    text = "services: {web: {image: i, x-envspin: {stub: {image: s}}}, f: {image: i, links: ['web:backend']}}"
+    web = bench.load(text).services["web"]
+    assert [web.networks[0].aliases, web.stub.networks[0].aliases] == [("backend",), ("backend",)]
+
+
 def test_links_become_aliases_and_an_order(bench):
     topology = bench.load("services:\n  a:\n    image: i\n    links: ['b:db', b]\n  b: {image: b}\n")
     assert topology.services["a"].depends_on == (Dependency("b"),)

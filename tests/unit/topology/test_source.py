@@ -75,7 +75,13 @@ def test_duplicate_keys_are_errors_and_reading_goes_on():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: [1, 2\n", ("yaml-syntax", 2, 1)),
+        ("a: [1, 2\n", ("yaml-syntax", 1, 4)),
+        ("a:\n  b: {c: [1, 2]\n  d: e\n", ("yaml-syntax", 2, 6)),
+        ("a: [\n  1, {b: 2}}\n]\n", ("yaml-syntax", 2, 12)),
+        ('a: "b\nc: d\n', ("yaml-syntax", 1, 4)),
+        ('a: "b\nc: d\ne: "f"\n', ("yaml-syntax", 1, 4)),
+        ("- a\n- 'b\n- 'c'\n", ("yaml-syntax", 2, 3)),
+        ("a: {b: ${X:-1}}\n", ("yaml-syntax", 1, 9)),
         ("a: b: c\n", ("yaml-syntax", 1, 5)),
         ("a:\n\t- b\n", ("yaml-syntax", 2, 1)),
         ("? [x]\n: y\n", ("yaml-key", 1, 3)),
@@ -93,6 +99,16 @@ def test_duplicate_keys_are_errors_and_reading_goes_on():
 )
 def test_bad_yaml_is_named_at_its_place(text, expected):
     assert problems(text) == [expected]
+
+
+@pytest.mark.parametrize("value", ["*nowhere", "&x [*x]", "[*nowhere]", "{<<: *nowhere}"])
+def test_reading_goes_on_after_an_alias_without_its_anchor(value):
+    assert [code for code, _, _ in problems(f"a: {value}\nb: 1\nb: 2\n")] == ["yaml-alias", "yaml-duplicate-key"]
+
+
+def test_a_variable_within_brackets_is_to_be_quoted():
+    _, report = parse("a: {b: x-${X:-1}-y, c: d}\n")
+    assert [problem.hint for problem in report._problems.values()] == ['quote it: "x-${X:-1}-y"']
 
 
 def test_merge_keys_lie_below_the_mappings_own_and_earlier_ones_win():
@@ -127,8 +143,8 @@ MANY_MERGES = "".join(f"a{n}: &a{n} {{k{n}: v}}\n" for n in range(15_000)) + (
     "all: {<<: [" + ", ".join(f"*a{n}" for n in range(15_000)) + "]}\n"
 )
 BOMBS = {
-    "billion laughs": (LAUGHS, "yaml-alias"),
-    "merge keys that double": (MERGE_BOMB, "yaml-alias"),
+    "billion laughs": (LAUGHS, "too-large"),
+    "merge keys that double": (MERGE_BOMB, "too-large"),
     "deep lists": ("a: " + "[" * 100_000, "yaml-depth"),
     "deep mappings": ("{a: " * 100_000, "yaml-depth"),
     "deep blocks": ("".join("  " * n + "a:\n" for n in range(2_000)), "yaml-depth"),
@@ -136,7 +152,7 @@ BOMBS = {
         "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 100)),
         "yaml-depth",
     ),
-    "many values": ("[" + "x," * 400_000 + "x]", "yaml-size"),
+    "many values": ("[" + "x," * 400_000 + "x]", "too-large"),
     "a large file": ("a: " + "x" * (source.MAX_BYTES + 1), "yaml-size"),
 }
 
