@@ -21,29 +21,12 @@ _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile("sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}")
-_SIGNALS = frozenset(
-    (
-        *(
-            "ABRT",
-            "ALRM",
-            "BUS",
-            "CHLD",
-            "CLD",
-            "CONT",
-            "FPE",
-            "HUP",
-            "ILL",
-            "INT",
-            "IO",
-            "IOT",
-            "KILL",
-            "PIPE",
-            "POLL",
-        ),
-        *("PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "UNUSED"),
-        *("URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ"),
-    )
-)
+_SIGNALS = frozenset((
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
+    "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "UNUSED", "URG",
+    "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
+))  # fmt: skip
+"""Linux's, whatever the machine is that this runs on."""
 _REALTIME = re.compile(r"RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?")
 _NUMBER = re.compile(r"\+?0*(?:[1-9]|[1-5][0-9]|6[0-4])")
 _CAPABILITY = re.compile("[A-Za-z_]+")

@@ -10,12 +10,10 @@ if TYPE_CHECKING:
 
 _BINDS = frozenset(("bind", "rbind", "move"))
 """Flags that make a folder of the host appear elsewhere."""
-_SHARES = frozenset(
-    (
-        *("9p", "afs", "ceph", "cifs", "davfs", "glusterfs", "lustre", "nfs", "nfs4", "smb2", "smb3", "smbfs", "sshfs"),
-        *("fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
-    )
-)
+_SHARES = frozenset((
+    "9p", "afs", "ceph", "cifs", "davfs", "glusterfs", "lustre", "nfs", "nfs4", "smb2", "smb3", "smbfs", "sshfs",
+    "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs",
+))  # fmt: skip
 _ALLOWED = "only memory (`type: tmpfs`) and folders of the topology (`o: bind`) are let through"
 
 
