@@ -94,14 +94,10 @@ def _read_image(reader: Reader, draft: Draft, entry: Entry) -> None:
     read = Reader.name if is_null(draft.node.get("build")) else Reader.option
     what = draft.what("image")
     image = read(reader, entry.value, what)
-    if image is not None and not _waits_for_variables(draft, entry.value):
+    # a service of a profile may never take part, and the variables of its image then need no values
+    if image is not None and is_null(draft.node.get("profiles")):
         reader.convert(entry.value, what, formats.to_image)
     draft.fields["image"] = image
-
-
-def _waits_for_variables(draft: Draft, image: Node) -> bool:
-    """Tell whether the service may never take part: the variables of its image then need no values."""
-    return isinstance(image, Scalar) and image.raw is not None and not is_null(draft.node.get("profiles"))
 
 
 def _option(convert: Callable[[str], str]) -> Callable[[Reader, Node, str], str | None]:
