@@ -95,7 +95,9 @@ def _read_image(reader: Reader, draft: Draft, entry: Entry) -> None:
     what = draft.what("image")
     image = read(reader, entry.value, what)
     # a service of a profile may never take part, and the variables of its image then need no values
-    if image is not None and is_null(draft.node.get("profiles")):
+    profiles = draft.node.get("profiles")
+    is_always_active = is_null(profiles) or (isinstance(profiles, Sequence) and not profiles.items)
+    if image is not None and is_always_active:
         reader.convert(entry.value, what, formats.to_image)
     draft.fields["image"] = image
 

@@ -146,6 +146,7 @@ def test_an_image_of_a_profile_may_wait_for_its_variables(bench):
     assert topology.services["b"].image == "x:"
     assert bench.load(dump_yaml(to_compose(topology))).services["b"].image == "x:"
     assert bench.codes("services: {a: {image: 'x:${TAG:-}'}}") == ["bad-value"]
+    assert bench.codes("services: {a: {image: 'x:${TAG:-}', profiles: []}}") == ["bad-value"]
 
 
 def test_a_reference_of_a_variable_is_shown_as_it_was_written(bench):
