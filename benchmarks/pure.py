@@ -14,6 +14,7 @@ from benchmarks.measure import read_peak_mb
 from envspin.errors import TopologyError
 from envspin.model import Condition, Dependency, Network, NetworkAttachment, Service, Topology
 from envspin.plan.planning import make_plan
+from envspin.plan.traversal import find_dependencies, find_longest_path
 from envspin.topology import load_topology
 
 GRAPH_SERVICES = 10_000
@@ -47,7 +48,7 @@ def graph(_file: Path) -> dict[str, Any]:
     moments.append(time.perf_counter())
     layers = dependencies.layers()
     moments.append(time.perf_counter())
-    path = dependencies.longest_path(weights)
+    path = find_longest_path(find_dependencies(topology.services), weights)
     moments.append(time.perf_counter())
     operations = make_plan(topology).operations
     moments.append(time.perf_counter())

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from envspin.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 MINUTE = 60
 HOUR = 3600
@@ -18,6 +21,17 @@ DAY = 24 * HOUR
 def print_json(document: object) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def write_text(text: str, output: Path | None) -> None:
+    """Write a text to a file, or to stdout where none is named; raise UsageError where the file cannot be written."""
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="choose another --output") from error
 
 
 def render_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from envspin.errors import UsageError
-from envspin.plan.traversal import find_dependencies, find_longest_path
+from envspin.plan.traversal import find_dependencies
 from envspin.topology.garbage import without_collection
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ class DependencyGraph:
     """Services and what each depends on."""
 
     def __init__(self, dependencies: Mapping[str, Iterable[str]]) -> None:
-        self._needs = {name: list(others) for name, others in dependencies.items()}
         self._graph: nx.DiGraph[str] = nx.DiGraph()
         with without_collection():
-            self._graph.add_nodes_from(self._needs)
-            self._graph.add_edges_from((name, other) for name, others in self._needs.items() for other in others)
+            self._graph.add_nodes_from(dependencies)
+            self._graph.add_edges_from((name, other) for name, others in dependencies.items() for other in others)
 
     @classmethod
     def of(cls, services: Mapping[str, Service]) -> DependencyGraph:
@@ -50,7 +49,3 @@ class DependencyGraph:
         except nx.NetworkXUnfeasible:
             cycle = self.find_cycles()[0]
             raise UsageError("services wait for each other: " + " -> ".join([*cycle, cycle[0]])) from None
-
-    def longest_path(self, weights: Mapping[str, float]) -> list[str]:
-        """Return the chain of dependencies with the largest sum of weights (seconds), first to start first."""
-        return find_longest_path(self._needs, weights)

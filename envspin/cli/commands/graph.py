@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from envspin.cli.options import topology_options
+from envspin.cli.output import write_text
 from envspin.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,13 +35,7 @@ def command(request: TopologyRequest, *, style: str | None, as_json: bool, outpu
     from envspin.cli.graphs import render_graph  # noqa: PLC0415 - networkx is slow to import
 
     text = render_graph(request.plan(), _choose_format(style, output, as_json=as_json))
-    if output is None:
-        click.echo(text)
-        return
-    try:
-        output.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="choose another --output") from error
+    write_text(text, output)
 
 
 def _choose_format(style: str | None, output: Path | None, *, as_json: bool) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from envspin.errors import UsageError
+from envspin.cli.output import write_text
 
 
 @click.command("schema")
@@ -27,10 +27,4 @@ def command(output: Path | None) -> None:
     from envspin.topology.schema import make_schema  # noqa: PLC0415 - not needed for a help
 
     text = json.dumps(make_schema(), indent=2, ensure_ascii=False)
-    if output is None:
-        click.echo(text)
-        return
-    try:
-        output.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="choose another --output") from error
+    write_text(text, output)
