@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from envspin.run import naming
 
 HERE = Path(__file__).parent
+# What a suite that was broken off left running must not be in the way of the next one.
+TAG = secrets.token_hex(3)
 SEED = int(os.environ.get("ENVSPIN_TEST_SEED", "20261123"))
 pytestmark = pytest.mark.engine
 
@@ -47,7 +50,7 @@ def wait_for_event(process: subprocess.Popen, kind: str) -> dict:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_when_ready_tears_down(real_engine, number):
-    name = f"ends-ready-{int(number)}"
+    name = f"ends-ready-{int(number)}-{TAG}"
     with start("up", "diamond", name=name) as process:
         wait_for_event(process, "run-ready")
         assert find(real_engine, name)
@@ -61,7 +64,7 @@ def test_a_signal_when_ready_tears_down(real_engine, number):
 def test_a_signal_at_any_moment_of_the_start_tears_down(real_engine, trial):
     chance = random.Random(f"{SEED}/{trial}")
     number = chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    name = f"ends-early-{trial}"
+    name = f"ends-early-{trial}-{TAG}"
     with start("up", "diamond", name=name) as process:
         time.sleep(chance.uniform(0.2, 2.5))
         process.send_signal(number)
@@ -71,7 +74,7 @@ def test_a_signal_at_any_moment_of_the_start_tears_down(real_engine, trial):
 
 
 def test_a_second_interruption_does_not_break_the_clean_up_off(real_engine):
-    with start("up", "diamond", name="ends-twice") as process:
+    with start("up", "diamond", name=f"ends-twice-{TAG}") as process:
         wait_for_event(process, "run-ready")
         process.send_signal(signal.SIGINT)
         wait_for_event(process, "teardown-started")
@@ -79,50 +82,52 @@ def test_a_second_interruption_does_not_break_the_clean_up_off(real_engine):
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 130
-    assert find(real_engine, "ends-twice") == []
+    assert find(real_engine, f"ends-twice-{TAG}") == []
 
 
 def test_what_a_killed_owner_left_goes_at_the_next_start(real_engine):
-    with start("up", "diamond", name="ends-killed") as process:
+    killed, following = f"ends-killed-{TAG}", f"ends-next-{TAG}"
+    with start("up", "diamond", name=killed) as process:
         wait_for_event(process, "run-ready")
         process.kill()
         process.communicate(timeout=60)
-    assert find(real_engine, "ends-killed")
-    with start("run", "guarded", "--only", "plain", "--", "true", name="ends-next") as process:
+    assert find(real_engine, killed)
+    with start("run", "guarded", "--only", "plain", "--", "true", name=following) as process:
         process.communicate(timeout=90)
     assert process.returncode == 0
-    assert find(real_engine, "ends-killed") == []
-    assert find(real_engine, "ends-next") == []
+    assert find(real_engine, killed) == []
+    assert find(real_engine, following) == []
 
 
 def test_run_passes_the_commands_code_and_its_endpoints(real_engine):
     script = "import os, sys; print(os.environ['TOP_URL'], os.environ['ENVSPIN_ENV']); sys.exit(7)"
-    with start("run", "diamond", "--", sys.executable, "-c", script, name="ends-run") as process:
+    with start("run", "diamond", "--", sys.executable, "-c", script, name=f"ends-run-{TAG}") as process:
         output, _ = process.communicate(timeout=90)
     assert process.returncode == 7
     assert output.split()[0].startswith("http://127.0.0.1:")
-    assert output.split()[1] == "ends-run"
-    assert find(real_engine, "ends-run") == []
+    assert output.split()[1] == f"ends-run-{TAG}"
+    assert find(real_engine, f"ends-run-{TAG}") == []
 
 
 def test_left_running_it_survives_its_maker_and_down_removes_it(real_engine):
-    with start("up", "diamond", "-d", "--json", name="ends-detached") as process:
+    name = f"ends-detached-{TAG}"
+    with start("up", "diamond", "-d", "--ttl", "5m", "--json", name=name) as process:
         output, _ = process.communicate(timeout=90)
     assert process.returncode == 0
     document = json.loads(output)
     assert document["services"]["fill"]["state"] == "completed"
-    with start("run", "guarded", "--only", "plain", "--", "true", name="ends-other") as other:
+    with start("run", "guarded", "--only", "plain", "--", "true", name=f"ends-other-{TAG}") as other:
         other.communicate(timeout=90)  # its sweep must leave the detached one alone
     listed = json.loads(envspin("ls", "--json").stdout)
-    assert [each["env"] for each in listed if each["env"] == "ends-detached"]
-    states = {each["service"]: each["state"] for each in json.loads(envspin("ps", "ends-detached", "--json").stdout)}
+    assert [each["env"] for each in listed if each["env"] == name]
+    states = {each["service"]: each["state"] for each in json.loads(envspin("ps", name, "--json").stdout)}
     assert states["top"] == "ready"
-    assert envspin("port", "ends-detached", "top").stdout.strip().startswith("127.0.0.1:")
-    assert "TOP_URL=" in envspin("env", "ends-detached").stdout
-    assert envspin("exec", "ends-detached", "top", "--", "sh", "-c", "exit 5").returncode == 5
-    assert "top" in envspin("logs", "ends-detached", "top").stdout
-    assert envspin("down", "ends-detached").returncode == 0
-    assert find(real_engine, "ends-detached") == []
+    assert envspin("port", name, "top").stdout.strip().startswith("127.0.0.1:")
+    assert "TOP_URL=" in envspin("env", name).stdout
+    assert envspin("exec", name, "top", "--", "sh", "-c", "exit 5").returncode == 5
+    assert "top" in envspin("logs", name, "top").stdout
+    assert envspin("down", name).returncode == 0
+    assert find(real_engine, name) == []
 
 
 def envspin(*arguments: str) -> subprocess.CompletedProcess:

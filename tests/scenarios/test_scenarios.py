@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from pathlib import Path
 
@@ -200,8 +201,9 @@ class TestFailures:
         assert "job: true" in error.hint
 
     def test_a_failed_run_can_be_kept(self, real_engine):
-        self.fail(real_engine, "crash", name="kept-scene", keep_on_failure=True)
-        environment = Environment.open("kept-scene", engine=real_engine)
+        name = f"kept-scene-{secrets.token_hex(3)}"  # one kept by a suite that was broken off is not in the way
+        self.fail(real_engine, "crash", name=name, keep_on_failure=True, ttl=300)
+        environment = Environment.open(name, engine=real_engine)
         try:
             assert environment["crash"].state == "exited"
             assert "settings are broken" in environment["crash"].logs()
