@@ -13,10 +13,11 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 LAYERS = [
     {"errors"},
-    {"model", "problems"},
+    {"model", "problems", "reference"},
     {"events"},
     {"topology"},
     {"plan"},
+    {"registry"},
     {"engine"},
     {"run"},
     {"testing", "cli"},
@@ -27,9 +28,9 @@ LAYERS = [
 SITES = {
     "yaml": "topology/source.py",
     "networkx": "plan/graph.py",
-    "docker": "engine/docker/",
-    "requests": "engine/docker/",
-    "urllib3": "engine/docker/",
+    "docker": ("engine/docker/", "registry/credentials.py"),
+    "requests": ("engine/docker/", "registry/"),
+    "urllib3": ("engine/docker/", "registry/"),
     "click": "cli/",
     "rich": "cli/",
     "h2": "run/probes/grpc.py",
