@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from envspin.engine.base import Engine
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.registry.fixtures"]
 
 
 def pytest_configure() -> None:

@@ -11,7 +11,9 @@ says what to try. Commands turn an error into its ``exit_code``; nothing of dock
     │   ├── EngineUnreachableError  4    no engine answers
     │   ├── ImageError              4    an image cannot be pulled or built
     │   ├── ConflictError           4    a name, subnet or port is taken
-    │   └── ObjectNotFoundError     4    the object is gone
+    │   ├── ObjectNotFoundError     4    the object is gone
+    │   └── RegistryError           4    a registry did not answer, or refused
+    │       └── ManifestNotFoundError  4    the registry has no such repository, tag or digest
     ├── LockError                   5    the lock is missing, stale, or not what runs
     ├── EnvspinTimeout              124  the overall deadline passed
     └── Interrupted                 130  Ctrl-C, SIGTERM or SIGHUP
@@ -103,6 +105,14 @@ class ConflictError(EngineError):
 
 class ObjectNotFoundError(EngineError):
     """The container, network, volume or image is not there (any more)."""
+
+
+class RegistryError(EngineError):
+    """A registry did not answer, or refused."""
+
+
+class ManifestNotFoundError(RegistryError):
+    """The registry has no such repository, tag or digest."""
 
 
 class LockError(EnvspinError):

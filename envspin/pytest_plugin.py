@@ -33,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--envspin-only", action="append", default=[], metavar="SERVICE", help="start it and what it needs")
     group.addoption("--envspin-stub", action="append", default=[], metavar="SERVICE", help="start its stub instead")
+    group.addoption(
+        "--envspin-locked", action="store_true", help="fail unless envspin.lock holds every image and build as it is"
+    )
     group.addoption("--envspin-env", metavar="NAME", help="use an environment that `envspin up -d` left running")
     group.addoption(
         "--envspin-keep",
@@ -48,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("envspin_topology", "topology (folder or Compose file, from the root folder) of tests without a mark")
     parser.addini("envspin_scope", f"scope of {FIXTURE} where no mark says one: {', '.join(SCOPES)}", default="session")
+    parser.addini("envspin_locked", "true is --envspin-locked, for CI", type="bool", default=False)
     parser.addini("envspin_timeout", "seconds (or a duration such as 2m) until an environment must be ready")
 
 
@@ -126,8 +130,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:  # noqa: ANN401 - private class
-    """Say how to look at environments that were left running."""
+    """Say which images were set for this run, and how to look at environments that were left running."""
     kept = config.stash[POOL].kept if POOL in config.stash else []
+    images = config.stash[POOL].replaced if POOL in config.stash else {}
+    if images:
+        terminalreporter.section("images set for this run")
+        for (topology, service), image in sorted(images.items()):
+            terminalreporter.write_line(f"{topology}: {service} ran {image}")
     if kept:
         terminalreporter.section("environments left running")
         for name in kept:

@@ -98,6 +98,8 @@ class EnvironmentPool:
         self._stack = ExitStack()  # handlers for SIGTERM and SIGHUP, which pytest itself does not turn into an end
         self._stack.enter_context(terminable())
         self.kept: list[str] = []
+        self.replaced: dict[tuple[str, str], str] = {}
+        """Topology and service -> the image that was set in place of the one written, for the report."""
 
     def get(self, wanted: EnvironmentRequest, node: pytest.Item | pytest.Collector) -> Environment:
         """Return the environment of a request within a node, bringing it up the first time."""
@@ -122,15 +124,18 @@ class EnvironmentPool:
         reuse = self._config.getoption("envspin_env")
         if reuse:
             return Environment.open(reuse)
-        return Environment.up(
+        environment = Environment.up(
             wanted.topology,
             only=wanted.only,
             stub=wanted.stub,
             set=dict(wanted.pins),
             profiles=wanted.profiles,
             timeout=_read_timeout(self._config.getini("envspin_timeout")),
+            locked=self._config.getoption("envspin_locked") or self._config.getini("envspin_locked"),
             keep_on_failure=self._config.getoption("envspin_keep") != "never",
         )
+        self.replaced.update({(environment.topology, name): image for name, image in wanted.pins})
+        return environment
 
     def describe_failure(self, wanted: EnvironmentRequest, *, since: float) -> list[tuple[str, str]]:
         """Note that a test failed; return report sections with each service's log from a Unix time on."""

@@ -23,6 +23,11 @@ SECTIONS = {
         "graph": "Draw the dependency graph.",
         "schema": "Print the JSON Schema of topologies, for editors.",
     },
+    "Pin": {
+        "lock": "Write envspin.lock: the digests that tags stand for.",
+        "drift": "Say what no longer is as it was locked.",
+        "bundle": "Save all locked images in one file; `bundle load` reads it.",
+    },
     "Set up": {
         "doctor": "Check this machine and say what mends it.",
         "engine": "Start or stop a private engine where none runs.",
@@ -49,7 +54,8 @@ omitted. ENV is an environment's name, the beginning of it, or a topology's
 folder; it may be omitted where only one environment exists.
 
 Exit codes: 0 done, 2 bad usage or topology, 3 a service did not become ready,
-4 no engine or it failed, 70 a fault of envspin, 124 timeout, 130 interrupted.
+4 an engine or registry failed or is not there, 5 drift, or a lock that does not
+fit, 70 a fault of envspin, 124 timeout, 130 interrupted.
 
 `envspin COMMAND --help` says more. Start with `envspin doctor`.
 """

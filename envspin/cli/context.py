@@ -36,6 +36,22 @@ def open_engine() -> Iterator[Engine]:
         engine.close()
 
 
+@contextmanager
+def open_engine_if_any() -> Iterator[Engine | None]:
+    """Connect to the engine, for what can do without; None where none answers."""
+    from envspin.errors import EngineUnreachableError  # noqa: PLC0415 - not needed for a help
+
+    try:
+        engine = connect_engine()
+    except EngineUnreachableError:
+        yield None
+        return
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
 @dataclass(frozen=True, slots=True)
 class TopologyRequest:
     """Which topology a call means, and what it changes about it."""
@@ -54,11 +70,14 @@ class TopologyRequest:
 
         return load(self.paths, profiles=self.profiles, env_files=self.env_files, allow_unsafe=self.allow_unsafe)
 
-    def plan(self) -> Plan:
-        """Read the topology and plan it; raise TopologyError or UsageError."""
-        from envspin.plan.planning import make_plan  # noqa: PLC0415 - not needed for a help
+    def plan(self, *, locked: bool = False) -> Plan:
+        """Read the topology and its lock, and plan it; raise TopologyError, UsageError or LockError.
 
-        return make_plan(self.load(), self.selection())
+        With ``locked`` the lock must hold everything that is to run.
+        """
+        from envspin.run.locks import make_locked_plan  # noqa: PLC0415 - not needed for a help
+
+        return make_locked_plan(self.load(), self.selection(), locked=locked)
 
     def selection(self) -> Selection:
         """Return the part that this request selects."""

@@ -108,11 +108,12 @@ def progress_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def topology_options(
-    *, selects: bool = True, complete_file: Completion | None = None
+    *, selects: bool = True, sets: bool = True, complete_file: Completion | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add FILE and the options that say what to make of it; the function gets one ``TopologyRequest`` for them.
 
-    ``selects`` adds ``--only`` and ``--stub``; ``complete_file`` offers something else than files for FILE.
+    ``selects`` adds ``--only`` and ``--stub``, ``sets`` adds ``--set``; ``complete_file`` offers something else than
+    files for FILE.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -121,10 +122,10 @@ def topology_options(
             *,
             file: Path | None,
             files: tuple[Path, ...],
-            pins: Mapping[str, str],
             profiles: tuple[str, ...],
             env_files: tuple[Path, ...],
             allow_unsafe: bool,
+            pins: Mapping[str, str] | None = None,
             only: tuple[str, ...] = (),
             stub: tuple[str, ...] = (),
             **others: object,
@@ -133,22 +134,31 @@ def topology_options(
                 paths=_choose_paths(file, files),
                 profiles=profiles,
                 env_files=env_files,
-                pins=pins,
+                pins=pins or {},
                 only=only,
                 stub=stub,
                 allow_unsafe=allow_unsafe,
             )
             function(request, **others)
 
-        return _add_parameters(wrapper, selects=selects, complete_file=complete_file)
+        return _add_parameters(wrapper, selects=selects, sets=sets, complete_file=complete_file)
 
     return decorate
 
 
 def _add_parameters(
-    function: Callable[..., None], *, selects: bool, complete_file: Completion | None
+    function: Callable[..., None], *, selects: bool, sets: bool, complete_file: Completion | None
 ) -> Callable[..., None]:
     path = click.Path(path_type=Path)
+    setting = click.option(
+        "--set",
+        "pins",
+        multiple=True,
+        callback=read_pins,
+        metavar="SERVICE=IMAGE",
+        shell_complete=complete_pins,
+        help="Run a service with this image (repeatable).",
+    )
     selecting = [
         click.option(
             "--only",
@@ -175,15 +185,7 @@ def _add_parameters(
             multiple=True,
             help="A Compose file, laid over FILE and those before it (repeatable).",
         ),
-        click.option(
-            "--set",
-            "pins",
-            multiple=True,
-            callback=read_pins,
-            metavar="SERVICE=IMAGE",
-            shell_complete=complete_pins,
-            help="Run a service with this image (repeatable).",
-        ),
+        *([setting] if sets else []),
         *(selecting if selects else []),
         click.option("--profile", "profiles", multiple=True, help="Activate a Compose profile (repeatable)."),
         click.option(
@@ -200,6 +202,30 @@ def _choose_paths(file: Path | None, files: Sequence[Path]) -> tuple[Path, ...]:
     """Return FILE and then every ``-f``; the current folder where neither is given."""
     chosen = ([file] if file else []) + list(files)
     return tuple(chosen) or (Path(),)
+
+
+def platforms_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--platform``, repeatable, in the words of registries."""
+    option = click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        callback=read_platforms,
+        metavar="OS/ARCH",
+        help="A platform to lock images for, such as linux/arm64 (repeatable).",
+    )
+    return option(function)
+
+
+def read_platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return platforms as registries call them; fail for what is none."""
+    from envspin.reference import normalize_platform  # noqa: PLC0415 - not needed for a help
+    from envspin.topology.formats import to_platform  # noqa: PLC0415
+
+    try:
+        return tuple(dict.fromkeys(normalize_platform(to_platform(value)) for value in values))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def environment_argument(function: Callable[..., None]) -> Callable[..., None]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from envspin.run.service import ServiceHandle
+
 MINUTE = 60
 HOUR = 3600
 DAY = 24 * HOUR
@@ -75,3 +77,9 @@ def shorten_image(reference: str, length: int = 48) -> str:
     name, at, digest = reference.partition("@")
     short = f"{name}@{digest.removeprefix('sha256:')[:12]}" if at else name
     return short if len(short) <= length else "..." + short[3 - length :]
+
+
+def render_image(handle: ServiceHandle) -> str:
+    """Return a service's image for a table, and in brackets what held it where that is remarkable."""
+    note = f" ({handle.pin})" if handle.pin in {"set", "locked"} else ""
+    return f"{shorten_image(handle.image)}{note}"

@@ -31,6 +31,7 @@ class StartOptions:
     name: str | None = None
     timeout: float | None = None
     ttl: float | None = None
+    locked: bool = False
     pull: Literal["missing", "always", "never"] = "missing"
     keep_on_failure: bool = False
     env_out: Path | None = None
@@ -49,6 +50,7 @@ def start_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--name", metavar="NAME", help="Name the environment; <topology>-<8 hex digits> by default."),
         duration_option("--timeout", "Give up if not everything is ready by then."),
         duration_option("--ttl", "How long it may live where no process owns it any more.  [default: 8h]"),
+        click.option("--locked", is_flag=True, help="Fail unless envspin.lock holds every image and build as it is."),
         click.option(
             "--pull",
             type=click.Choice(("missing", "always", "never")),
@@ -83,6 +85,7 @@ def bring_up(
         set=request.pins,
         timeout=start.timeout,
         ttl=start.ttl,
+        locked=start.locked,
         pull=start.pull,
         keep_on_failure=start.keep_on_failure,
         engine=engine,
@@ -99,7 +102,7 @@ def bring_up(
 
 def check_start(request: TopologyRequest, start: StartOptions) -> Plan:
     """Find what is wrong with a call before the engine is asked for anything; return the plan."""
-    plan = request.plan()
+    plan = request.plan(locked=start.locked)
     if start.env_out is not None:
         check_writable(start.env_out)
     return plan

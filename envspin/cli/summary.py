@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envspin.cli.output import render_duration, render_table, shorten_image
+from envspin.cli.output import render_duration, render_image, render_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def render_endpoints(services: Mapping[str, ServiceHandle]) -> str:
     rows = []
     for name, handle in services.items():
         reached = [(port, str(endpoint)) for port, endpoint in handle.endpoints.items()] or [("-", "-")]
-        rows.append((name, *reached[0], shorten_image(handle.image)))
+        rows.append((name, *reached[0], render_image(handle)))
         rows.extend(("", *others, "") for others in reached[1:])
     return render_table(("SERVICE", "PORT", "REACHED AT", "IMAGE"), rows)
 

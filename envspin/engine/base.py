@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from envspin.model import Healthcheck, Port, Resources, Ulimit
 
@@ -31,6 +32,18 @@ class EngineInfo:
     """As in ``DOCKER_HOST``."""
     is_local: bool
     """Whether the engine is reached over a socket of this machine."""
+    platform: str = ""
+    """What its containers run on, in the registries' words: ``linux/amd64``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """What the engine is told about registries."""
+
+    mirrors: tuple[str, ...] = ()
+    """Addresses that it asks before Docker Hub, the first first."""
+    insecure: tuple[str, ...] = ()
+    """Registries that it also speaks to without TLS or a known certificate: hosts, or networks in CIDR notation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,10 @@ class ImageInfo:
     """One of its tags; empty where it has none."""
     digest: str | None = None
     """``sha256:...`` of the registry manifest it came from; None for a local build."""
+    digests: tuple[str, ...] = ()
+    """All such digests that the engine knows it by, from whatever repositories."""
+    content: str | None = None
+    """``sha256:...`` of what it was built from; None where it was not built for this run."""
     ports: tuple[Port, ...] = ()
     volumes: tuple[str, ...] = ()
     """Paths that the image declares with ``VOLUME``."""
@@ -49,6 +66,8 @@ class ImageInfo:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""
+    size: int = 0
+    """Bytes that it takes in the engine's store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +86,10 @@ class BuildRequest:
     platform: str | None = None
     no_cache: bool = False
     pull: bool = False
+    """Whether to look for newer base images first; not done where ``bases`` says which to use."""
     shm_size: int | None = None
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """Base image as the Dockerfile names it, with the arguments put in -> reference or id to use instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +268,10 @@ class Engine(Protocol):
         """Ask who answers; raise EngineUnreachableError where nobody does."""
         ...
 
+    def registry_settings(self) -> RegistrySettings:
+        """Ask what the engine is told about registries."""
+        ...
+
     def find_image(self, reference: str) -> ImageInfo | None:
         """Look an image up in the engine's own store; None where it is not there."""
         ...
@@ -278,8 +304,29 @@ class Engine(Protocol):
     def hash_build(self, request: BuildRequest) -> str:
         """Hash all that a build depends on (context, Dockerfile, arguments, base images held now), as hex text.
 
-        Raises ImageError when the context or Dockerfile cannot be read.
+        A base that ``request.bases`` pins counts by its pin. Raises ImageError when the context or Dockerfile cannot be
+        read.
         """
+        ...
+
+    def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:
+        """Write one archive of all these images, as ``docker save`` does, piece by piece into ``sink``.
+
+        An image named by tag keeps that tag in the archive, one named by id or digest is there by its id alone. Raises
+        ImageError, before anything is written, for one that is not in the store; what ``sink`` raises goes through.
+        """
+        ...
+
+    def load_images(self, source: BinaryIO) -> tuple[str, ...]:
+        """Load the images of such an archive; return their tags, or ids where they have none there.
+
+        Digests of registries are not in archives, so the images are not found by them. Raises ImageError for an archive
+        that is damaged or holds no images.
+        """
+        ...
+
+    def tag_image(self, image_id: str, reference: str) -> None:
+        """Give an image of the store one more name, taking it from the image that had it; raise ImageError."""
         ...
 
     def create_network(self, spec: NetworkSpec) -> str:

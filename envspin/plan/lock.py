@@ -44,6 +44,12 @@ class LockedImage:
         """Whether no registry has it, so that it can be found only in the engine that it was locked from."""
         return self.digest is None
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Every digest by which its registry knows it: that of the index, then those of its manifests."""
+        found = (self.digest, *(manifest.digest for manifest in self.platforms.values()))
+        return tuple(dict.fromkeys(each for each in found if each is not None))
+
     def find_manifest(self, platform: str) -> Manifest | None:
         """Return the manifest that runs on a platform; None where none was locked."""
         return next((self.platforms[each] for each in list_fitting_platforms(platform) if each in self.platforms), None)
@@ -85,4 +91,11 @@ class Lock:
     images: Mapping[str, LockedImage] = field(default_factory=dict)
     """By reference as written."""
     builds: Mapping[str, LockedBuild] = field(default_factory=dict)
-    """By service."""
+    """By service; the build of a stub is called ``SERVICE (stub)``."""
+    platforms: tuple[str, ...] = ()
+    """Those that images are locked for, sorted; a service with a ``platform`` of its own has that one instead."""
+
+
+def name_stub(service: str) -> str:
+    """Return what a service's stub is called among the builds: no service can have such a name."""
+    return f"{service} (stub)"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from envspin.errors import UsageError
 from envspin.model import Condition
+from envspin.plan.lock import name_stub
 from envspin.plan.readiness import known_ports
 from envspin.plan.selection import Selection, select_services
 from envspin.plan.traversal import find_dependencies, sort_by_needs
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from envspin.model import Build, Dependency, Service, Topology
+    from envspin.plan.lock import Lock, LockedImage
 
+Pin = Literal["set", "locked", "built", "unlocked"]
 OperationKind = Literal["network", "volume", "image", "create", "start", "ready"]
+
+SHORT_DIGEST = len("sha256:") + 12
+"""Characters of a digest that people are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,21 @@ class ImageSource:
     build: Build | None
     platform: str | None
     services: tuple[str, ...]
+    locked: LockedImage | None = None
+    """What the lock says that the reference stands for."""
+    lock_name: str = ""
+    """What the lock calls a build."""
+    bases: Mapping[str, LockedImage] = field(default_factory=dict)
+    """The locked images that a build begins with, by what its Dockerfile calls them."""
 
     def describe(self) -> str:
         """Say in a few words how the image is had."""
         if self.build is not None:
-            return f"built from {self.build.context} unless that is unchanged"
+            base = " on its locked base" if self.bases else ""
+            return f"built{base} from {self.build.context} unless that is unchanged"
+        if self.locked is not None:
+            digest = self.locked.digest or next(iter(self.locked.platforms.values())).config
+            return f"pulled as locked ({digest[:SHORT_DIGEST]}) unless the engine holds it"
         return "pulled unless the engine holds it"
 
 
@@ -69,14 +85,29 @@ class Plan:
     """Services whose failure only leaves their dependents without them (each says ``required: false``)."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
+    """Services whose image was replaced for this run, with that image."""
+    unlocked: tuple[str, ...] = ()
+    """The keys of images that the topology's lock should pin and does not; empty where there is no lock."""
+
+    def find_source(self, service: str) -> ImageSource:
+        """Return how a service's image is had."""
+        return next(each for each in self.images.values() if service in each.services)
+
+    def describe_pin(self, service: str) -> Pin:
+        """Say what holds a service's image: this run's choice, the lock, a build here, or nothing but its name."""
+        name = self.services[service].replica_of or service
+        if name in self.pins:
+            return "set"
+        source = self.find_source(service)
+        return "locked" if source.locked is not None else "built" if source.build is not None else "unlocked"
 
     def __str__(self) -> str:
         return "\n".join(_render_lines(self))
 
 
 @without_collection()
-def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
-    """Work out every operation for the selected services.
+def make_plan(topology: Topology, selection: Selection | None = None, lock: Lock | None = None) -> Plan:
+    """Work out every operation for the selected services, with their images as ``lock`` says.
 
     Raises UsageError for a selection that names unknown services or leaves nothing to start.
     """
@@ -90,6 +121,8 @@ def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
     sort_by_needs(find_dependencies(selected.services))  # a stub can close a cycle that the file did not have
     check_exports(topology, selected.services)
     images = _collect_images(selected.services)
+    if lock is not None:
+        images = {key: lock_source(source, lock, selection) for key, source in images.items()}
     unsorted = {operation.id: operation for operation in _list_operations(topology, selected.services, images)}
     order = sort_by_needs({id_: (*each.needs, *each.wants) for id_, each in unsorted.items()})
     return Plan(
@@ -100,6 +133,7 @@ def make_plan(topology: Topology, selection: Selection | None = None) -> Plan:
         optional=_find_optional(selected.services),
         left_out=selected.left_out,
         pins=dict(selection.pins),
+        unlocked=tuple(find_unlocked(images, lock, selection)) if lock is not None else (),
     )
 
 
@@ -142,6 +176,27 @@ def _collect_images(services: Mapping[str, Service]) -> dict[str, ImageSource]:
         reference = None if first.build else first.image
         sources[key] = ImageSource(key, reference, first.build, first.platform, tuple(each.name for each in group))
     return sources
+
+
+def lock_source(source: ImageSource, lock: Lock, selection: Selection) -> ImageSource:
+    """Return the source with what the lock says of it."""
+    if source.build is None:
+        return replace(source, locked=lock.images.get(str(source.reference)))
+    first = source.services[0]
+    name = name_stub(first) if first in selection.stub else first
+    build = lock.builds.get(name)
+    bases = {base: lock.images[base] for base in build.bases} if build is not None else {}
+    return replace(source, lock_name=name, bases=bases)
+
+
+def find_unlocked(images: Mapping[str, ImageSource], lock: Lock, selection: Selection) -> Iterator[str]:
+    """Yield the images that the lock does not hold, but those that were chosen for this run by a digest."""
+    for key, source in images.items():
+        if source.build is not None:
+            if source.lock_name not in lock.builds:
+                yield key
+        elif source.locked is None and not ("@" in key and selection.pins.keys() & set(source.services)):
+            yield key
 
 
 def _list_operations(
@@ -238,6 +293,10 @@ def _render_lines(plan: Plan) -> Iterator[str]:
     for number, operation in enumerate(plan.operations, 1):
         yield f"{number:4}  {operation.kind:<8}{operation.subject:<{width}}  {operation.cause}".rstrip()
     for name, image in plan.pins.items():
-        yield f"pinned: {name} runs {image}, set for this run"
+        source = next((each for each in plan.images.values() if name in each.services), None)
+        lock = " (locked, too)" if source is not None and source.locked is not None else ""
+        yield f"pinned: {name} runs {image}, set for this run{lock}"
+    for key in plan.unlocked:
+        yield f"not locked: {key}, for {_join(plan.images[key].services)}"
     for name, reason in plan.left_out.items():
         yield f"left out: {name} ({reason})"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from envspin.engine.base import ImageInfo
     from envspin.model import Mount, Network, Resources, Service, Topology, Volume
+    from envspin.plan.planning import Plan
     from envspin.run.naming import Identity
 
 PIDS_LIMIT = 4096
@@ -58,7 +59,7 @@ def list_own_volumes(identity: Identity, service: Service, image: ImageInfo) -> 
 
 def make_container_spec(
     identity: Identity,
-    topology: Topology,
+    plan: Plan,
     service: Service,
     image: ImageInfo,
     *,
@@ -68,6 +69,7 @@ def make_container_spec(
 
     It is made from the image's id, so that a tag which moves meanwhile changes nothing; a label keeps the name.
     """
+    topology = plan.topology
     attachments = tuple(
         AttachmentSpec(
             name_network(identity, topology.networks[each.network]),
@@ -75,15 +77,12 @@ def make_container_spec(
         )
         for each in service.networks
     )
-    labels = identity.labels(service=service.name, image=service.image or image.name)
-    if service.replica_of is not None:
-        labels[naming.REPLICA_OF] = service.replica_of
     written = [_place_mount(identity, topology, mount) for mount in service.mounts if mount.kind != "anonymous"]
     own = [MountSpec("volume", path, volume.name) for path, volume in own_volumes.items()]
     return ContainerSpec(
         name=identity.object_name(service.name),
         image=image.id,
-        labels={**service.labels, **labels},
+        labels={**service.labels, **_label_container(identity, plan, service, image)},
         command=service.command,
         entrypoint=service.entrypoint,
         environment=service.environment,
@@ -118,6 +117,14 @@ def make_container_spec(
         pid=service.pid,
         ipc=service.ipc,
     )
+
+
+def _label_container(identity: Identity, plan: Plan, service: Service, image: ImageInfo) -> dict[str, str]:
+    """Return what says whose the container is, what its image is called, and what held that image."""
+    labels = identity.labels(service=service.name, image=service.image or image.name)
+    labels[naming.PIN] = plan.describe_pin(service.name)
+    optional = {naming.REPLICA_OF: service.replica_of, naming.DIGEST: image.digest, naming.CONTENT: image.content}
+    return {**labels, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def _place_mount(identity: Identity, topology: Topology, mount: Mount) -> MountSpec:

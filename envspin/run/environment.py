@@ -17,7 +17,6 @@ from envspin.events import (
     RunStarted,
     WarningRaised,
 )
-from envspin.plan.planning import make_plan
 from envspin.plan.readiness import known_ports
 from envspin.plan.selection import Selection, suggest_name
 from envspin.plan.traversal import find_dependencies, find_longest_path
@@ -27,7 +26,9 @@ from envspin.run.clearing import UpOptions, end_failed, require_free, sweep_quie
 from envspin.run.exports import expand_exports, make_variables
 from envspin.run.files import read_sources
 from envspin.run.following import LogFollower
+from envspin.run.images import ImageRules
 from envspin.run.janitor import grant_lease, list_environment
+from envspin.run.locks import check_platform, make_locked_plan, warn_of_unlocked
 from envspin.run.naming import DEFAULT_TTL, Identity
 from envspin.run.notifier import Notifier
 from envspin.run.opening import connect, load
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from envspin.engine.base import Engine
+    from envspin.engine.base import Engine, EngineInfo
     from envspin.model import FileSource, Topology
     from envspin.plan.planning import Plan
     from envspin.run.images import PullPolicy
@@ -102,6 +103,7 @@ class Environment:
         env_files: Sequence[str | Path] = (),
         timeout: float | None = None,
         ttl: float | None = None,
+        locked: bool = False,
         pull: PullPolicy = "missing",
         keep_on_failure: bool = False,
         allow_unsafe: bool = False,
@@ -112,13 +114,14 @@ class Environment:
 
         ``topology`` is a folder, a Compose file, several files to merge, or a loaded Topology. ``only`` starts these
         services and what they need, ``stub`` puts declared stubs in place, ``set`` maps services to other images.
-        ``timeout`` (seconds) bounds the whole, ``ttl`` how long the environment lives where nobody owns it.
+        ``timeout`` (seconds) bounds the whole, ``ttl`` how long the environment lives where nobody owns it. Images run
+        as ``envspin.lock`` beside the topology says, where there is one; with ``locked`` it must hold all of them.
 
-        Raises TopologyError, UsageError, NotReadyError, EnvspinTimeout, ImageError or EngineError; whatever it
-        raises, everything that was created is removed first (unless ``keep_on_failure``).
+        Raises TopologyError, UsageError, LockError, NotReadyError, EnvspinTimeout, ImageError or EngineError;
+        whatever it raises, everything that was created is removed first (unless ``keep_on_failure``).
         """
         loaded = load(topology, profiles=profiles, env_files=env_files, allow_unsafe=allow_unsafe)
-        plan = make_plan(loaded, Selection(tuple(only), tuple(stub), dict(set or {})))
+        plan = make_locked_plan(loaded, Selection(tuple(only), tuple(stub), dict(set or {})), locked=locked)
         options = UpOptions(name, timeout, ttl, pull, keep_on_failure)
         with _closing_on_failure(engine) as used:
             environment = cls._bring_up(used, plan, options, listener or Listener())
@@ -128,6 +131,8 @@ class Environment:
     @classmethod
     def _bring_up(cls, engine: Engine, plan: Plan, options: UpOptions, listener: Listener) -> Self:
         notifier = Notifier(listener)
+        info = engine.info()
+        check_platform(plan, info.platform)
         identity = Identity.new(plan.topology.name, name=options.name, ttl=options.ttl)
         sources, environ = _select_sources(plan), {**os.environ, **plan.topology.variables}
         check_inputs(plan.services, sources.values(), environ)
@@ -135,12 +140,12 @@ class Environment:
         if options.name is not None:
             require_free(engine, options.name)
         notifier.tell(RunStarted(identity.env, identity.topology, tuple(plan.services)))
-        for problem in plan.topology.warnings:
+        for problem in (*plan.topology.warnings, *warn_of_unlocked(plan)):
             notifier.tell(WarningRaised(problem))
         sweeper = threading.Thread(target=sweep_quietly, args=(engine,), name="envspin-sweep", daemon=True)
         sweeper.start()
         try:
-            environment = cls._start(engine, plan, identity, contents, options, notifier)
+            environment = cls._start(engine, info, plan, identity, contents, options, notifier)
             sweeper.join(SWEEP_SECONDS)  # in here, so that a Ctrl-C while it lasts still tears down
         except EnvspinError as error:
             notifier.tell(RunFailed(identity.env, error, notifier.elapsed()))
@@ -155,25 +160,24 @@ class Environment:
     def _start(
         cls,
         engine: Engine,
+        info: EngineInfo,
         plan: Plan,
         identity: Identity,
         contents: Mapping[str, bytes],
         options: UpOptions,
         notifier: Notifier,
     ) -> Self:
-        host = find_host(engine.info())
-        steps = Steps(
-            engine=engine,
-            plan=plan,
-            identity=identity,
-            contents=contents,
-            host=host,
-            pull=options.pull,
-            cancelled=threading.Event(),
-            on_image_progress=lambda image, action, status, fraction: notifier.tell(
+        host, cancelled = find_host(info), threading.Event()
+        rules = ImageRules(
+            topology=plan.topology.name,
+            policy=options.pull,
+            platform=info.platform,
+            on_progress=lambda image, action, status, fraction: notifier.tell(
                 ImageProgress(image, action, status, fraction, notifier.elapsed())
             ),
+            is_cancelled=cancelled.is_set,
         )
+        steps = Steps(engine, plan, identity, contents, host, rules, cancelled)
         timeout = options.timeout if options.timeout is not None else plan.topology.timeout
         runs = Runner(steps, notifier, timings.estimate_weights(plan)).run(timeout=timeout)
         ready_seconds = notifier.elapsed()

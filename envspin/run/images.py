@@ -3,47 +3,67 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from envspin.engine.base import BuildRequest
-from envspin.errors import ImageError
+from envspin.errors import ImageError, LockError
+from envspin.reference import Reference, list_fitting_platforms, normalize_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from envspin.engine.base import Engine, ImageInfo
+    from envspin.model import Build
+    from envspin.plan.lock import LockedImage
     from envspin.plan.planning import ImageSource
 
 PullPolicy = Literal["missing", "always", "never"]
 HASH_CHARACTERS = 16
 
 
-def ensure_image(
-    engine: Engine,
-    source: ImageSource,
-    *,
-    topology: str,
-    policy: PullPolicy,
-    on_progress: Callable[[Literal["pull", "build"], str, float | None], None],
-    is_cancelled: Callable[[], bool],
-) -> ImageInfo:
+@dataclass(frozen=True, slots=True)
+class ImageRules:
+    """What holds for all images of one run."""
+
+    topology: str
+    policy: PullPolicy
+    platform: str
+    """The engine's own, for what says none."""
+    on_progress: Callable[[str, Literal["pull", "build"], str, float | None], None]
+    """Takes the key of an image, what is done, a short status and the fraction done."""
+    is_cancelled: Callable[[], bool]
+
+
+def ensure_image(engine: Engine, source: ImageSource, rules: ImageRules) -> ImageInfo:
     """Return the image of a source, fetching or building it where the engine does not hold it.
 
-    Raises ImageError where it cannot be had, Interrupted soon after ``is_cancelled`` turns true.
+    A locked one is asked for by its digest, and what the engine then holds is verified. Raises ImageError where it
+    cannot be had, LockError where it is not the locked one, Interrupted soon after ``rules.is_cancelled`` turns true.
     """
     if source.build is not None:
-        return _ensure_built(engine, source, topology, on_progress, is_cancelled)
+        return _ensure_built(engine, source, rules)
+    if source.locked is not None:
+        return ensure_locked(engine, source.locked, source.platform or rules.platform, rules, key=source.key)
     reference = str(source.reference)
-    found = engine.find_image(reference) if policy != "always" else None
+    found = engine.find_image(reference) if rules.policy != "always" else None
     if found is not None and _fits(found, source.platform):
         return found
-    if policy == "never":
-        raise ImageError(f"image {reference} is not in the engine's store", hint="run without `--pull never` once")
+    if rules.policy == "never":
+        raise _missing(reference)
+    return _pull(engine, reference, source.platform, rules, source.key)
+
+
+def _missing(reference: str) -> ImageError:
+    return ImageError(f"image {reference} is not in the engine's store", hint="run without `--pull never` once")
+
+
+def _pull(engine: Engine, reference: str, platform: str | None, rules: ImageRules, key: str) -> ImageInfo:
     return engine.pull(
         reference,
-        platform=source.platform,
-        on_progress=lambda status, fraction: on_progress("pull", status, fraction),
-        is_cancelled=is_cancelled,
+        platform=platform,
+        on_progress=lambda status, fraction: rules.on_progress(key, "pull", status, fraction),
+        is_cancelled=rules.is_cancelled,
     )
 
 
@@ -51,37 +71,109 @@ def _fits(image: ImageInfo, platform: str | None) -> bool:
     return platform is None or image.platform in {platform, ""} or platform.startswith(f"{image.platform}/")
 
 
-def _ensure_built(
-    engine: Engine,
-    source: ImageSource,
-    topology: str,
-    on_progress: Callable[[Literal["pull", "build"], str, float | None], None],
-    is_cancelled: Callable[[], bool],
-) -> ImageInfo:
-    request = make_build_request(source, topology, "unhashed")
-    content = engine.hash_build(request)[:HASH_CHARACTERS]
-    request = make_build_request(source, topology, content)
+def ensure_locked(engine: Engine, locked: LockedImage, platform: str, rules: ImageRules, *, key: str) -> ImageInfo:
+    """Return the image that a lock names for a platform, pulling exactly that where the engine does not hold it.
+
+    No tag is resolved. Raises LockError where the lock has none for this platform, or the engine got another.
+    """
+    manifest = locked.find_manifest(platform)
+    if manifest is None:
+        raise LockError(
+            f"{locked.reference} is not locked for {platform}", hint=f"`envspin lock --platform {platform}`"
+        )
+    found = find_locked(engine, locked, platform) if rules.policy != "always" or manifest.digest is None else None
+    if found is None:
+        if manifest.digest is None:
+            raise LockError(
+                f"{locked.reference} was locked as this engine's own image {manifest.config}, which is not there",
+                hint="build or load it again, then `envspin lock --local --upgrade`; or push it to a registry",
+            )
+        exact = str(Reference.parse(locked.reference).at(manifest.digest))
+        if rules.policy == "never":
+            raise _missing(f"{locked.reference}, locked as {exact},")
+        found = _pull(engine, exact, None, rules, key)
+        _verify(found, locked, platform)
+    return replace(found, name=found.name or locked.reference, digest=manifest.digest)
+
+
+def find_locked(engine: Engine, locked: LockedImage, platform: str) -> ImageInfo | None:
+    """Return the locked image where the engine holds it under any of its names; None where it does not.
+
+    Engines with the classic store call an image by the digest of its configuration, those with containerd's by that
+    of its manifest or index; a pull by digest, and a loaded bundle, leave no tag.
+    """
+    manifest = locked.find_manifest(platform)
+    if manifest is None:
+        return None
+    name = Reference.parse(locked.reference).name
+    digests = [each for each in (manifest.digest, locked.digest) if each is not None]
+    for candidate in [*(f"{name}@{digest}" for digest in digests), manifest.config, *digests]:
+        found = engine.find_image(candidate)
+        if found is not None and found.id in locked.list_ids(platform) and _runs_on(found, platform):
+            return found
+    return None
+
+
+def _runs_on(image: ImageInfo, platform: str) -> bool:
+    """Tell whether an image may be of this platform; engines that do not say the variant are believed."""
+    said = normalize_platform(image.platform) if image.platform else platform
+    return any(each == said or each.startswith(f"{said}/") for each in list_fitting_platforms(platform))
+
+
+def _verify(image: ImageInfo, locked: LockedImage, platform: str) -> None:
+    if image.id not in locked.list_ids(platform):
+        expected = sorted(locked.list_ids(platform))
+        raise LockError(
+            f"the engine holds another image than the lock names for {locked.reference}",
+            context=(f"the engine's id: {image.id}", *(f"locked: {each}" for each in expected)),
+            hint="the lock may have been edited by hand: `envspin lock --upgrade` writes it anew",
+        )
+
+
+def _ensure_built(engine: Engine, source: ImageSource, rules: ImageRules) -> ImageInfo:
+    bases = {
+        name: ensure_locked(engine, locked, source.platform or rules.platform, rules, key=source.key).id
+        for name, locked in source.bases.items()
+    }
+    from envspin.engine.docker.context import hash_content, list_bases  # noqa: PLC0415 - the SDK is slow to import
+
+    request = make_build_request(source, rules.topology, "unhashed", bases=bases)
+    content = f"sha256:{hash_content(request)}"
+    request = make_build_request(source, rules.topology, engine.hash_build(request)[:HASH_CHARACTERS], bases=bases)
     found = engine.find_image(request.tag) if not request.no_cache else None
     if found is not None:
-        return found
-    return engine.build(
+        return replace(found, content=content)
+    if rules.policy == "never":
+        request = replace(request, pull=False)
+        for base in list_bases(request):
+            if base not in bases and engine.find_image(base) is None:
+                raise _missing(f"{base}, which {source.key} is built on,")
+    built = engine.build(
         request,
-        on_progress=lambda status, fraction: on_progress("build", status, fraction),
-        is_cancelled=is_cancelled,
+        on_progress=lambda status, fraction: rules.on_progress(source.key, "build", status, fraction),
+        is_cancelled=rules.is_cancelled,
     )
+    return replace(built, content=content)
 
 
-def make_build_request(source: ImageSource, topology: str, content: str) -> BuildRequest:
+def make_build_request(
+    source: ImageSource, topology: str, content: str, *, bases: Mapping[str, str] | None = None
+) -> BuildRequest:
     """Describe the build of a source; its tag names the hash of what goes in, so equal contexts share an image.
 
     Of several ``platforms`` the engine takes its own, as with ``docker compose up``.
     """
-    build = source.build
-    if build is None:
+    if source.build is None:
         raise ValueError(f"{source.key} is pulled, not built")
     name = re.sub(r"[^a-z0-9]+", "-", f"{topology}-{source.key}".lower()).strip("-")
+    request = describe_build(source.build, source.platform, tag=f"envspin-build/{name}:{content}")
+    return replace(request, bases=bases or {})
+
+
+def describe_build(build: Build, platform: str | None, *, tag: str = "") -> BuildRequest:
+    """Return what a `build` section asks of an engine."""
     return BuildRequest(
-        tag=f"envspin-build/{name}:{content}",
+        tag=tag,
         context=build.context,
         dockerfile=build.dockerfile,
         dockerfile_inline=build.dockerfile_inline,
@@ -90,7 +182,7 @@ def make_build_request(source: ImageSource, topology: str, content: str) -> Buil
         labels=build.labels,
         network=build.network,
         extra_hosts=build.extra_hosts,
-        platform=source.platform or (build.platforms[0] if len(build.platforms) == 1 else None),
+        platform=platform or (build.platforms[0] if len(build.platforms) == 1 else None),
         no_cache=build.no_cache,
         pull=build.pull,
         shm_size=build.shm_size,

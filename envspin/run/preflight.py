@@ -22,6 +22,15 @@ def check_inputs(services: Mapping[str, Service], sources: Iterable[FileSource],
     problems = [problem for service in services.values() for problem in _check_build(service)]
     problems += [problem for service in services.values() for problem in _check_mounts(service)]
     problems += [problem for source in sources for problem in _check_source(source, environ)]
+    _raise_for(problems)
+
+
+def check_builds(services: Iterable[Service]) -> None:
+    """Raise ``TopologyError`` with every build folder and Dockerfile of these services that is missing."""
+    _raise_for([problem for service in services for problem in _check_build(service)])
+
+
+def _raise_for(problems: list[Problem]) -> None:
     if problems:
         raise TopologyError(sorted(dict.fromkeys(problems), key=_find_place))
 

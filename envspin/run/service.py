@@ -78,10 +78,28 @@ class ServiceHandle:
 
     @property
     def digest(self) -> str | None:
-        """The registry digest of the image, ``sha256:...``; None for an image built here."""
+        """The registry digest of the image, ``sha256:...`` (a locked one's as locked); None for one built here."""
+        labelled = self._container.labels.get(naming.DIGEST)
+        if labelled is not None:
+            return labelled
         if self._image is None:
             self._image = self._engine.find_image(self._container.image_id)
         return self._image.digest if self._image is not None else None
+
+    @property
+    def image_id(self) -> str:
+        """What the engine calls its image: ``sha256:...``."""
+        return self._container.image_id
+
+    @property
+    def content(self) -> str | None:
+        """The hash of what its image was built from, as a lock has it; None for one that was pulled."""
+        return self._container.labels.get(naming.CONTENT)
+
+    @property
+    def pin(self) -> str:
+        """What held its image: ``set`` (chosen for this run), ``locked``, ``built`` or ``unlocked``."""
+        return self._container.labels.get(naming.PIN, "unlocked")
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
@@ -156,6 +174,7 @@ class ServiceHandle:
             "replica_of": self.replica_of,
             "image": self.image,
             "digest": self.digest,
+            "pin": self.pin,
             "container": self.container_id,
             "endpoints": {key: {"host": each.host, "port": each.port} for key, each in self.endpoints.items()},
             "seconds": {kind: round(value, 4) for kind, value in times.items()},

@@ -8,17 +8,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from envspin.engine.base import NetworkSpec, VolumeSpec
-from envspin.errors import EngineError, EngineUnreachableError, UsageError
+from envspin.errors import EngineError, EngineUnreachableError, LockError, UsageError
 from envspin.model import DEFAULT_READY_TIMEOUT
 from envspin.plan.readiness import merge_healthchecks
 from envspin.run import subnets
 from envspin.run.blueprint import list_own_volumes, make_container_spec, name_network, name_volume
 from envspin.run.diagnostics import Trouble
 from envspin.run.files import pack_grants
-from envspin.run.images import ensure_image
+from envspin.run.images import ImageRules, ensure_image
 from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, wait_until_ready
 from envspin.run.target import bind_probers
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from envspin.engine.base import ContainerInfo, Engine, ImageInfo
     from envspin.model import Healthcheck, Probe, Service
     from envspin.plan.planning import ImageSource, Plan
-    from envspin.run.images import PullPolicy
     from envspin.run.naming import Identity
     from envspin.run.watch import Vigil
 
@@ -78,9 +77,8 @@ class Steps:
     identity: Identity
     contents: Mapping[str, bytes]
     host: str
-    pull: PullPolicy
+    images: ImageRules
     cancelled: threading.Event
-    on_image_progress: Callable[[str, Literal["pull", "build"], str, float | None], None]
 
     def make_network(self, name: str) -> None:
         """Create a network of the topology on a subnet of its own."""
@@ -104,14 +102,7 @@ class Steps:
 
     def have_image(self, source: ImageSource) -> ImageInfo:
         """Look up, pull or build an image."""
-        return ensure_image(
-            self.engine,
-            source,
-            topology=self.plan.topology.name,
-            policy=self.pull,
-            on_progress=lambda action, status, fraction: self.on_image_progress(source.key, action, status, fraction),
-            is_cancelled=self.cancelled.is_set,
-        )
+        return ensure_image(self.engine, source, self.images)
 
     def create(self, service: Service, image: ImageInfo) -> Created:
         """Create a service's container with its volumes, configs and secrets; it does not start yet."""
@@ -120,10 +111,21 @@ class Steps:
         for volume in own_volumes.values():
             self.engine.create_volume(volume)
         _make_bind_folders(service)
-        spec = make_container_spec(self.identity, self.plan.topology, service, image, own_volumes=own_volumes)
+        spec = make_container_spec(self.identity, self.plan, service, image, own_volumes=own_volumes)
         container_id = self.engine.create_container(spec)
+        if self.plan.find_source(service.name).locked is not None:
+            self._verify_image(service, image, container_id)
         self._hand_out_files(service, container_id)
         return Created(container_id, time.monotonic() - began)
+
+    def _verify_image(self, service: Service, image: ImageInfo, container_id: str) -> None:
+        """Look whether the container really has the image that was verified; the engine has the last word."""
+        found = self.engine.inspect(container_id).image_id
+        if found != image.id:
+            raise LockError(
+                f"the container of {service.name} has another image than the locked one",
+                context=(f"locked: {service.image}, which this engine calls {image.id}", f"it has: {found}"),
+            )
 
     def _hand_out_files(self, service: Service, container_id: str) -> None:
         folders = {str(PurePosixPath(grant.target).parent) if service.read_only else "/" for grant in service.grants}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from envspin.run.record import state_directory
+from envspin.run.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +81,5 @@ def _are_numbers(value: Mapping[str, object]) -> bool:
 
 
 def _write(path: Path, document: Mapping[str, object]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".timings-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(document, file)
-    os.replace(temporary, path)  # noqa: PTH105 - one call, and the name says that it is atomic
+    with replacing(path) as file:
+        file.write(json.dumps(document).encode())

@@ -74,6 +74,10 @@ CODES: dict[str, Code] = {
         "Warning: a variable is not set and counts as empty.", "Set it, or give a default: `${NAME:-default}`."
     ),
     "missing-key": Code("A key that is needed is not there.", "Add it."),
+    "not-locked": Code(
+        "Warning: there is a lock, and it does not hold this image: it runs as its tag says.",
+        "Bring the lock up to date with `envspin lock`; `--locked` makes this an error.",
+    ),
     "not-yet": Code(
         "Warning: a key of the language that this version reads and does nothing with.",
         "Leave it for later versions, or remove it.",

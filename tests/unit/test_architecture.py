@@ -35,7 +35,7 @@ SITES = {
     "rich": "cli/",
     "h2": "run/probes/grpc.py",
     "psutil": "run/ownership.py",
-    "filelock": "run/timings.py",
+    "filelock": ("run/timings.py", "run/locks.py"),
     "platformdirs": "run/record.py",
     "pytest": ("pytest_plugin.py", "testing.py"),
 }

@@ -242,3 +242,23 @@ def test_an_interruption_leaves_nothing(suite):
 def test_fixture_and_mark_are_documented(suite):
     assert "envspin_env" in run(suite, "--fixtures").stdout.str()
     assert "@pytest.mark.envspin(topology" in run(suite, "--markers").stdout.str()
+
+
+ONE_TEST = "def test_one(envspin_env):\n    assert envspin_env['api'].state == 'ready'\n"
+
+
+def test_locked_without_a_lock_fails_before_anything_is_made(suite):
+    suite.makepyfile(ONE_TEST)
+    for words in (("--envspin-locked",), ("-o", "envspin_locked=true")):
+        result = suite.runpytest_inprocess(*words)
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["*there is no shop/envspin.lock*", "*hint: `envspin lock shop`*"])
+        result.stdout.fnmatch_lines(["made: 0 left: []"])
+
+
+def test_the_report_names_images_that_were_set(suite):
+    suite.makepyfile(ONE_TEST)
+    result = suite.runpytest_inprocess("--envspin-set", "api=api:2")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*images set for this run*", "shop: api ran api:2"])
+    assert "images set" not in suite.runpytest_inprocess().stdout.str()

@@ -8,7 +8,7 @@ import click
 
 from envspin.cli import context as cli_context
 from envspin.cli.options import environment_argument, json_option
-from envspin.cli.output import print_json, render_table, shorten_image
+from envspin.cli.output import print_json, render_image, render_table
 
 if TYPE_CHECKING:
     from envspin.run.service import ServiceHandle
@@ -38,5 +38,4 @@ def command(env: str | None, *, as_json: bool) -> None:
 def _make_row(handle: ServiceHandle) -> tuple[str, ...]:
     endpoints = ", ".join(f"{endpoint}->{port}" for port, endpoint in handle.endpoints.items())
     ready = "-" if handle.ready_at is None else f"{handle.ready_at:.2f}"
-    image = shorten_image(handle.image)
-    return (handle.name, handle.state, ready, endpoints or "-", image, handle.container_id[:SHORT_ID])
+    return (handle.name, handle.state, ready, endpoints or "-", render_image(handle), handle.container_id[:SHORT_ID])

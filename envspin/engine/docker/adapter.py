@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import platform as host_platform
 import time
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from docker.types import IPAMConfig, IPAMPool
+from docker.utils import parse_repository_tag
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, ImageInfo, Resource
-from envspin.engine.docker import images, reading
+from envspin.engine.docker import archives, context, images, reading
 from envspin.engine.docker.client import CALL_SECONDS, ClientPool, find_address, raise_for_status, translated
 from envspin.engine.docker.config import describe_container
 from envspin.engine.docker.streams import DockerEventStream, DockerLogStream, read_exit_code, run_exec
@@ -23,13 +24,23 @@ from envspin.errors import (
     ImageError,
     ObjectNotFoundError,
 )
+from envspin.reference import normalize_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     import docker
 
-    from envspin.engine.base import BuildRequest, ContainerSpec, EventStream, LogStream, NetworkSpec, VolumeSpec
+    from envspin.engine.base import (
+        BuildRequest,
+        ContainerSpec,
+        EventStream,
+        LogStream,
+        NetworkSpec,
+        RegistrySettings,
+        VolumeSpec,
+    )
 
 REMOVAL_SECONDS = 10.0
 """How long a removal is repeated while the engine says that the object is still in use."""
@@ -41,6 +52,17 @@ def _ignore_progress(_status: str, _fraction: float | None) -> None:
 
 def _never() -> bool:
     return False
+
+
+@contextmanager
+def _about_images() -> Iterator[None]:
+    """Turn what the engine does not do with an image into ImageError."""
+    try:
+        yield
+    except (ImageError, EngineUnreachableError):
+        raise
+    except EngineError as error:
+        raise ImageError(error.message, context=error.context, hint=error.hint) from error
 
 
 class DockerEngine:
@@ -67,7 +89,13 @@ class DockerEngine:
             architecture=str(version.get("Arch", "")),
             address=self._pool.address,
             is_local=self._pool.address.startswith(("unix://", "http+unix://")) and host_platform.system() == "Linux",
+            platform=normalize_platform(f"{version.get('Os') or 'linux'}/{version.get('Arch', '')}"),
         )
+
+    def registry_settings(self) -> RegistrySettings:
+        """Ask what the engine is told about registries."""
+        with self._pool.lend("asking for the engine's settings") as client:
+            return reading.read_registry_settings(client.info())
 
     def find_image(self, reference: str) -> ImageInfo | None:
         """Look an image up in the engine's store."""
@@ -111,18 +139,13 @@ class DockerEngine:
         is_cancelled: Callable[[], bool] | None = None,
     ) -> ImageInfo:
         """Build an image."""
-        try:
-            with translated(f"building {request.context}"):
-                images.build(
-                    self._pool.open_private(),
-                    request,
-                    on_progress=on_progress or _ignore_progress,
-                    is_cancelled=is_cancelled or _never,
-                )
-        except (ImageError, EngineUnreachableError):
-            raise
-        except EngineError as error:
-            raise ImageError(error.message, context=error.context, hint=error.hint) from error
+        with _about_images(), translated(f"building {request.context}"):
+            images.build(
+                self._pool.open_private(),
+                request,
+                on_progress=on_progress or _ignore_progress,
+                is_cancelled=is_cancelled or _never,
+            )
         return self._require_image(request.tag)
 
     def hash_build(self, request: BuildRequest) -> str:
@@ -134,7 +157,34 @@ class DockerEngine:
                 return image.id if image else None
             return None
 
-        return images.hash_build(request, find_image_id)
+        return context.hash_build(request, find_image_id)
+
+    def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:
+        """Write one archive of images."""
+        missing = [reference for reference in references if self.find_image(reference) is None]
+        if missing or not references:
+            raise ImageError(
+                f"{', '.join(missing) or 'no image'} is not in the engine's store", hint="pull or build first"
+            )
+        with closing(self._read_saved(references)) as chunks:
+            for chunk in chunks:
+                sink(chunk)
+
+    def _read_saved(self, references: Sequence[str]) -> Generator[bytes]:
+        # A generator, so that only what the engine does wrong is translated, and what the sink raises is not.
+        with _about_images(), self._pool.lend(f"saving {', '.join(references)}") as client:
+            yield from archives.read_saved(client, references)
+
+    def load_images(self, source: BinaryIO) -> tuple[str, ...]:
+        """Load the images of an archive."""
+        with _about_images(), translated("loading images"), closing(self._pool.open_private()) as client:
+            return archives.load(client, source)
+
+    def tag_image(self, image_id: str, reference: str) -> None:
+        """Give an image one more name."""
+        repository, tag = parse_repository_tag(reference)
+        with _about_images(), self._pool.lend(f"naming an image {reference}") as client:
+            client.tag(image_id, repository, tag or "latest")
 
     def _require_image(self, reference: str) -> ImageInfo:
         image = self.find_image(reference)

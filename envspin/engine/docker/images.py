@@ -1,27 +1,22 @@
-"""Pulls and builds: streams of progress documents, and a hash that tells an unchanged build."""
+"""Pulls and builds: streams of progress documents."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import queue
 import re
-import tempfile
 import threading
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docker import auth as docker_auth
-from docker.utils import build as docker_build
 from docker.utils import parse_repository_tag
 
+from envspin.engine.docker.context import pack_context
 from envspin.errors import ImageError, Interrupted
+from envspin.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     import docker
     import requests
@@ -34,10 +29,6 @@ SILENT_SECONDS = 900
 CANCEL_SECONDS = 0.05
 """How often a silent pull or build is asked whether it was cancelled."""
 
-_FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.IGNORECASE | re.MULTILINE)
-_ARG = re.compile(r"^[ \t]*ARG[ \t]+(\w+)=[\"']?([^\s\"']*)", re.IGNORECASE | re.MULTILINE)
-_VARIABLE = re.compile(r"\$(?:\{(\w+)[^}]*\}|(\w+))")
-
 
 def pull(
     client: docker.APIClient,
@@ -48,6 +39,8 @@ def pull(
     is_cancelled: Callable[[], bool],
 ) -> None:
     """Pull an image, telling how much of its layers' bytes has come."""
+    from envspin.registry.credentials import find_auth_config  # noqa: PLC0415 - only for who pulls
+
     repository, tag = parse_repository_tag(reference)
     layers: dict[str, tuple[int, int]] = {}
     open_documents = partial(
@@ -57,7 +50,7 @@ def pull(
         stream=True,
         decode=True,
         platform=platform,
-        auth_config=_find_credentials(reference),
+        auth_config=find_auth_config(Reference.parse(reference).registry),
     )
     for document in read_in_background(client, open_documents, is_cancelled, f"pull of {reference}"):
         _raise_for_error(document, f"cannot pull {reference}")
@@ -121,20 +114,6 @@ def _feed(
         client.close()
 
 
-def _find_credentials(reference: str) -> dict[str, Any] | None:
-    """Read DOCKER_AUTH_CONFIG (the configuration file's text, as CI systems pass it); None leaves it to the SDK."""
-    text = os.environ.get("DOCKER_AUTH_CONFIG")
-    if not text:
-        return None
-    try:
-        configuration = docker_auth.AuthConfig(docker_auth.parse_auth(json.loads(text).get("auths", {})))
-    except (ValueError, AttributeError) as error:
-        raise ImageError("DOCKER_AUTH_CONFIG is not a docker configuration in JSON") from error
-    registry, _ = docker_auth.resolve_repository_name(reference)
-    found: dict[str, Any] | None = docker_auth.resolve_authconfig(configuration, registry)
-    return found
-
-
 def build(
     client: docker.APIClient,
     request: BuildRequest,
@@ -144,11 +123,18 @@ def build(
 ) -> None:
     """Build an image with the engine's builder, telling each step."""
     tail: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="envspin-build-") as folder:
-        open_documents = partial(
-            client.build,
-            path=str(request.context),
-            dockerfile=str(_dockerfile_path(request, Path(folder))),
+    open_documents = partial(_open_build, client, request)
+    documents = read_in_background(client, open_documents, is_cancelled, f"build of {request.tag}")
+    _follow_build(documents, request, tail, on_progress)
+
+
+def _open_build(client: docker.APIClient, request: BuildRequest) -> Iterator[dict[str, Any]]:
+    archive, dockerfile = pack_context(request)
+    with archive:
+        yield from client.build(
+            fileobj=archive,
+            custom_context=True,
+            dockerfile=dockerfile,
             tag=request.tag,
             buildargs=dict(request.args),
             target=request.target,
@@ -157,15 +143,13 @@ def build(
             extra_hosts=dict(entry.split(":", 1) for entry in request.extra_hosts) or None,
             platform=request.platform,
             nocache=request.no_cache,
-            pull=request.pull,
+            pull=request.pull and not request.bases,  # the engine looks for ids, too, at Docker Hub when told to pull
             shmsize=request.shm_size,
             rm=True,
             forcerm=True,
             decode=True,
             timeout=SILENT_SECONDS,
         )
-        documents = read_in_background(client, open_documents, is_cancelled, f"build of {request.tag}")
-        _follow_build(documents, request, tail, on_progress)
 
 
 def _follow_build(
@@ -204,62 +188,3 @@ def suggest_for_image(text: str) -> str | None:
     if any(phrase in lowered for phrase in ("no such host", "timeout", "connection refused", "lookup")):
         return "the registry does not answer: check the network, or `--pull never` with images that are there"
     return None
-
-
-def _dockerfile_path(request: BuildRequest, folder: Path) -> Path:
-    if request.dockerfile_inline is None:
-        return Path(request.dockerfile)
-    path = folder / "Dockerfile"
-    path.write_text(request.dockerfile_inline, encoding="utf-8")
-    return path
-
-
-def hash_build(request: BuildRequest, find_image_id: Callable[[str], str | None]) -> str:
-    """Hash all that a build depends on: context, Dockerfile, arguments, target, and the base images held now."""
-    dockerfile = request.dockerfile_inline
-    if dockerfile is None:
-        path = request.context / request.dockerfile
-        try:
-            dockerfile = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            message = f"cannot read {path}: {error.strerror}"
-            raise ImageError(message, hint="check `build.context` and `build.dockerfile`") from error
-    digest = hashlib.sha256()
-    options = (sorted(request.args.items()), request.target, sorted(request.labels.items()), request.network)
-    digest.update(repr((dockerfile, options, request.platform, request.extra_hosts)).encode())
-    for base in find_bases(dockerfile, request.args):
-        digest.update(f"{base}={find_image_id(base)}\n".encode())
-    for name in _list_context(request):
-        _hash_file(digest, request.context / name, name)
-    return digest.hexdigest()
-
-
-def find_bases(dockerfile: str, args: Mapping[str, str]) -> list[str]:
-    """Return the images that a Dockerfile builds on, with the build arguments filled in, without its own stages."""
-    values = {**dict(_ARG.findall(dockerfile)), **args}
-    bases, stages = [], {"scratch"}
-    for written, stage in _FROM.findall(dockerfile):
-        base = _VARIABLE.sub(lambda match: values.get(match[1] or match[2], ""), written)
-        if base and base.lower() not in stages:
-            bases.append(base)
-        stages.add(stage.lower())
-    return bases
-
-
-def _list_context(request: BuildRequest) -> list[str]:
-    ignore = request.context / ".dockerignore"
-    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
-    patterns = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    return sorted(docker_build.exclude_paths(str(request.context), patterns, dockerfile=request.dockerfile))
-
-
-def _hash_file(digest: hashlib._Hash, path: Path, name: str) -> None:
-    if path.is_symlink():
-        digest.update(f"{name} -> {path.readlink()}\n".encode())
-    elif path.is_file():
-        try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ImageError(f"cannot read {path} of the build context: {error.strerror}") from error
-        digest.update(f"{name} {path.stat().st_mode & 0o111:o} {content}\n".encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from envspin.engine.base import ContainerInfo, ImageInfo, Resource
+from envspin.engine.base import ContainerInfo, ImageInfo, RegistrySettings, Resource
 from envspin.model import Healthcheck, Port
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ def read_image(document: dict[str, Any], reference: str) -> ImageInfo:
         id=str(document["Id"]),
         name=next(iter(document.get("RepoTags") or ()), ""),
         digest=_choose_digest(document.get("RepoDigests") or (), reference),
+        digests=tuple(dict.fromkeys(entry.partition("@")[2] for entry in document.get("RepoDigests") or ())),
         ports=read_ports(config.get("ExposedPorts") or {}),
         volumes=tuple(config.get("Volumes") or {}),
         healthcheck=_read_healthcheck(config.get("Healthcheck")),
         environment=dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
         labels=dict(config.get("Labels") or {}),
         platform=f"{document.get('Os', '')}/{document.get('Architecture', '')}",
+        size=int(document.get("Size") or 0),
     )
 
 
@@ -38,6 +40,17 @@ def _choose_digest(entries: Iterable[str], reference: str) -> str | None:
     path, slash, last = name.rpartition("/")
     repository = f"{path}{slash}{last.partition(':')[0]}".removeprefix("docker.io/").removeprefix("library/")
     return found.get(repository, next(iter(found.values()), None) if reference.startswith("sha256:") else None)
+
+
+def read_registry_settings(document: dict[str, Any]) -> RegistrySettings:
+    """Read ``GET /info``."""
+    config = document.get("RegistryConfig") or {}
+    known: dict[str, dict[str, Any]] = config.get("IndexConfigs") or {}
+    hosts = (name for name, each in known.items() if each.get("Secure") is False)
+    return RegistrySettings(
+        mirrors=tuple(config.get("Mirrors") or ()),
+        insecure=(*(config.get("InsecureRegistryCIDRs") or ()), *hosts),
+    )
 
 
 def read_ports(names: Iterable[str]) -> tuple[Port, ...]:

@@ -7,7 +7,8 @@ microseconds, including crashes, slow ports, failing pulls and lost replies::
     engine = FakeEngine({"worker:1": FakeImage(script, stored=False)})
 
 ``script`` says what can be written, ``world`` holds what exists and lets it happen, ``images`` is store and registry,
-``commands``, ``files``, ``ports`` and ``streams`` are what a container has, ``adapter`` is the engine itself.
+``archives`` what it saves and loads, ``commands``, ``files``, ``ports`` and ``streams`` are what a container has,
+``adapter`` is the engine itself.
 """
 
 from envspin.engine.fake.adapter import Call, FakeEngine

@@ -9,17 +9,19 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, Resource
+from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, RegistrySettings, Resource
+from envspin.engine.docker.context import hash_build
 from envspin.engine.fake import creation
 from envspin.engine.fake.commands import answer_command, describe_call
 from envspin.engine.fake.files import unpack
-from envspin.engine.fake.images import ImageStore, describe, hash_request
+from envspin.engine.fake.images import ImageStore, describe
 from envspin.engine.fake.streams import FakeEventStream, FakeLogStream
 from envspin.engine.fake.world import FakeVolume, World
 from envspin.errors import ConflictError, EngineError, EngineUnreachableError, EnvspinTimeout, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO
 
     from envspin.engine.base import BuildRequest, ContainerSpec, ImageInfo, NetworkSpec, VolumeSpec
     from envspin.engine.fake.script import Behaviour, FakeImage
@@ -68,7 +70,7 @@ class FakeEngine:
     ``images`` maps references to images, or lists references of images that only run; ``scripts`` gives services (by
     the label ``envspin.service``) a behaviour of their own; ``default_image`` stands in for any other reference. With
     ``speed`` above 1 scripts run that much faster than real time; with 0 time stands still but for :meth:`advance`.
-    ``now`` is the Unix time that its clock begins with.
+    ``now`` is the Unix time that its clock begins with, ``registries`` what it says that it is told about registries.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class FakeEngine:
         speed: float = 1.0,
         now: float | None = None,
         is_local: bool = True,
+        registries: RegistrySettings | None = None,
     ) -> None:
         self._world = World(speed=speed, now=now)
         self._images = ImageStore(self._world, images, default_image)
         self._scripts = dict(scripts or {})
         self._is_local = is_local
+        self._registries = registries or RegistrySettings()
         self._faults: dict[str, deque[_Fault]] = {}
         self.calls: list[Call] = []
         """Every call so far, in order."""
@@ -121,13 +125,18 @@ class FakeEngine:
     @_verb
     def info(self) -> EngineInfo:
         """Say that it is in memory."""
-        return EngineInfo("20.10.0", "1.41", "in-memory", "x86_64", "fake://", is_local=self._is_local)
+        return EngineInfo("20.10.0", "1.41", "in-memory", "x86_64", "fake://", self._is_local, "linux/amd64")
+
+    @_verb
+    def registry_settings(self) -> RegistrySettings:
+        """Say what it was given."""
+        return self._registries
 
     @_verb
     def find_image(self, reference: str) -> ImageInfo | None:
         """Look an image up in the store."""
         found = self._images.find(reference)
-        return describe(*found) if found else None
+        return describe(found) if found else None
 
     @_verb
     def pull(
@@ -155,7 +164,27 @@ class FakeEngine:
     @_verb
     def hash_build(self, request: BuildRequest) -> str:
         """Hash the request and its context."""
-        return hash_request(request)
+
+        def find_image_id(reference: str) -> str | None:
+            held = self._images.find(reference)
+            return held.id if held else None
+
+        return hash_build(request, find_image_id)
+
+    @_verb
+    def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:
+        """Write an archive of what images of the store declare."""
+        self._images.save(references, sink)
+
+    @_verb
+    def load_images(self, source: BinaryIO) -> tuple[str, ...]:
+        """Put the images of such an archive into the store."""
+        return self._images.load(source)
+
+    @_verb
+    def tag_image(self, image_id: str, reference: str) -> None:
+        """Give an image of the store one more name."""
+        self._images.tag(image_id, reference)
 
     @_verb
     def create_network(self, spec: NetworkSpec) -> str:

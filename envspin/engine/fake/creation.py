@@ -6,7 +6,6 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from envspin.engine.base import ContainerInfo
-from envspin.engine.fake.images import make_image_id
 from envspin.engine.fake.world import FakeContainer, FakeNetwork, FakeVolume
 from envspin.errors import ConflictError, EngineError, ImageError, ObjectNotFoundError
 
@@ -49,8 +48,7 @@ def create_container(world: World, spec: ContainerSpec, images: ImageStore, own:
     found = images.find(spec.image)
     if found is None:
         raise ImageError(f"image {spec.image} is not in the engine's store", hint="pull or build it first")
-    name, image = found
-    container = FakeContainer(world.make_id(), spec, image, make_image_id(name), own or image.behaviour)
+    container = FakeContainer(world.make_id(), spec, found.image, found.id, own or found.image.behaviour)
     script = container.choose_script(1)
     world.sleep(script.create_seconds)
     if script.create_error is not None:

@@ -38,7 +38,7 @@ def test_ps_shows_each_service(invoke, engine, up):
     assert rows["db"][3].endswith("->5432/tcp")
     documents = {each.pop("service"): each for each in json.loads(invoke("ps", "mine", "--json").stdout)}
     assert documents["db"].keys() == {
-        "state", "replica_of", "image", "digest", "container", "endpoints", "seconds", "started_at", "ready_at",
+        "state", "replica_of", "image", "digest", "pin", "container", "endpoints", "seconds", "started_at", "ready_at",
     }  # fmt: skip
     assert documents["db"]["started_at"] < documents["db"]["ready_at"] < documents["api"]["ready_at"]
 

@@ -90,7 +90,7 @@ def test_the_json_document_has_the_promised_shape():
     assert document.keys() == {"env", "topology", "run_id", "ready_seconds", "services", "exports"}
     service = document["services"]["db"]
     assert service.keys() == {
-        "state", "replica_of", "image", "digest", "container", "endpoints", "seconds", "started_at", "ready_at",
+        "state", "replica_of", "image", "digest", "pin", "container", "endpoints", "seconds", "started_at", "ready_at",
     }  # fmt: skip
     assert service["seconds"].keys() == {"create", "start", "ready"}
     assert service["endpoints"]["5432/tcp"]["host"] == "127.0.0.1"

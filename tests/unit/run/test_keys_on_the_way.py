@@ -8,7 +8,7 @@ import pytest
 
 from envspin.engine.base import ImageInfo
 from envspin.model import Build, Healthcheck, Mount
-from envspin.plan.planning import ImageSource
+from envspin.plan.planning import ImageSource, make_plan
 from envspin.run.blueprint import make_container_spec
 from envspin.run.images import make_build_request
 from envspin.run.naming import Identity
@@ -21,7 +21,8 @@ def test_a_tmpfs_stays_read_only():
     mount = Mount("tmpfs", "/still", read_only=True, tmpfs_size=1, tmpfs_mode=0o700)
     service = make_service("a", mounts=(mount,))
     identity = Identity.new("t")
-    spec = make_container_spec(identity, make_topology(service), service, ImageInfo("sha256:1"), own_volumes={})
+    plan = make_plan(make_topology(service))
+    spec = make_container_spec(identity, plan, service, ImageInfo("sha256:1"), own_volumes={})
     (placed,) = spec.mounts
     assert (placed.read_only, placed.tmpfs_size, placed.tmpfs_mode) == (True, 1, 0o700)
 

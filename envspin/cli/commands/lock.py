@@ -1,0 +1,161 @@
+"""``envspin lock``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from envspin.cli import context as cli_context
+from envspin.cli.options import json_option, platforms_option, topology_options
+from envspin.cli.output import count_nouns, print_json
+from envspin.errors import LockError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from envspin.cli.context import TopologyRequest
+    from envspin.model import Topology
+    from envspin.plan.lock import Lock
+    from envspin.run.locking import Locking
+
+ALL = "*"
+"""What ``--upgrade`` without a service stands for."""
+
+
+@click.command("lock")
+@topology_options(selects=False, sets=False)
+@click.option("--check", is_flag=True, help="Change nothing; exit with 5 and a diff if the lock does not fit.")
+@click.option(
+    "--upgrade",
+    multiple=True,
+    is_flag=False,
+    flag_value=ALL,
+    metavar="[SERVICE]",
+    help="Ask again what images stand for: those of SERVICE, or all of them (repeatable).",
+)
+@platforms_option
+@click.option("--local", is_flag=True, help="Lock images that only the engine here holds, by their id.")
+@json_option
+def command(
+    request: TopologyRequest,
+    *,
+    check: bool,
+    upgrade: tuple[str, ...],
+    platforms: tuple[str, ...],
+    local: bool,
+    as_json: bool,
+) -> None:
+    """Write envspin.lock: the digests that tags stand for.
+
+    What is locked and still fits stays as it is, so that calling this again changes nothing; --upgrade asks the
+    registries anew. Nothing is pulled. Images are locked for this engine's platform, those of --platform, and those
+    that the lock has already.
+    """
+    request, upgrade = _take_file(request, upgrade)
+    topology = request.load()
+    services = choose_services(topology, upgrade)
+    if check:
+        if upgrade or local:
+            raise click.UsageError("--check changes nothing: leave out --upgrade and --local")
+        check_lock(topology, platforms, as_json=as_json)
+        return
+    from envspin.run.locking import lock_topology  # noqa: PLC0415 - not needed for a help
+
+    with cli_context.open_engine_if_any() as engine:
+        if local and engine is None:
+            raise click.UsageError("--local needs an engine, and none answers: see `envspin doctor`")
+        done = lock_topology(topology, engine=engine, platforms=platforms, upgrade=services, local=local)
+    if as_json:
+        print_json(describe(done))
+    else:
+        click.echo("\n".join(render(done)))
+
+
+def _take_file(request: TopologyRequest, upgrade: tuple[str, ...]) -> tuple[TopologyRequest, tuple[str, ...]]:
+    """Read ``--upgrade topologies/shop`` as it is meant: all of that topology, not a service of this folder."""
+    if request.paths == (Path(),) and upgrade and Path(upgrade[-1]).exists() and "/" in upgrade[-1]:
+        return replace(request, paths=(Path(upgrade[-1]),)), (*upgrade[:-1], ALL)
+    return request, upgrade
+
+
+def choose_services(topology: Topology, upgrade: Sequence[str]) -> frozenset[str]:
+    """Return the services that ``--upgrade`` names; raise UsageError for one that the topology does not have."""
+    from envspin.plan.selection import suggest_name  # noqa: PLC0415 - not needed for a help
+
+    if ALL in upgrade:
+        return frozenset(topology.services)
+    for name in upgrade:
+        if name not in topology.services:
+            hint = suggest_name(name, topology.services)
+            raise UsageError(f"upgrade: topology {topology.name} has no service {name!r}", hint=hint)
+    return frozenset(upgrade)
+
+
+def check_lock(topology: Topology, platforms: Sequence[str], *, as_json: bool) -> None:
+    """Print how the lock would have to change; raise LockError if it would."""
+    from envspin.plan.pinning import compare_with_topology  # noqa: PLC0415 - not needed for a help
+    from envspin.run.locks import find_lock, read_lock, suggest_locking, survey  # noqa: PLC0415
+    from envspin.topology.files import display_name  # noqa: PLC0415
+
+    lock, name = read_lock(topology), display_name(find_lock(topology))
+    diff = compare_with_topology(lock, survey(topology), platforms)
+    if as_json:
+        print_json({"lock": name, "fits": not diff, "diff": diff})
+    elif diff:
+        click.echo(diff, nl=False)
+    if diff:
+        what = "does not fit the topology any more" if lock is not None else "is not there"
+        more = "".join(f" --platform {each}" for each in platforms)
+        raise LockError(
+            f"{name} {what}", hint=f"`{suggest_locking(topology)}{more}` writes it; commit what that changes"
+        )
+    if not as_json:
+        click.echo(f"{name} fits: {_count(lock)}")
+
+
+def _count(lock: Lock | None) -> str:
+    return count_nouns({"image": len(lock.images), "build": len(lock.builds)} if lock is not None else {})
+
+
+def describe(done: Locking) -> dict[str, object]:
+    """Return the document of ``lock --json``."""
+    return {
+        "lock": str(done.path),
+        "changed": done.changed,
+        "asked": done.asked,
+        "platforms": list(done.after.platforms),
+        "images": {
+            reference: {
+                "digest": image.digest,
+                "resolved": image.resolved,
+                "platforms": {name: each.digest or each.config for name, each in image.platforms.items()},
+            }
+            for reference, image in done.after.images.items()
+        },
+        "builds": {name: build.content for name, build in done.after.builds.items()},
+    }
+
+
+def render(done: Locking) -> Iterator[str]:
+    """Yield a line for each pin that changed, then what the lock holds."""
+    from envspin.plan.planning import SHORT_DIGEST  # noqa: PLC0415 - not needed for a help
+    from envspin.topology.files import display_name  # noqa: PLC0415
+
+    before = _list_pins(done.before) if done.before is not None else {}
+    after = _list_pins(done.after)
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            sign = "+" if old is None else "-" if new is None else "~"
+            yield f"{sign} {name}  {' -> '.join(each[:SHORT_DIGEST] for each in (old, new) if each)}"
+    verb = "wrote" if done.changed else "unchanged:"
+    yield f"{verb} {display_name(done.path)}: {_count(done.after)}, for {', '.join(done.after.platforms)}"
+
+
+def _list_pins(lock: Lock) -> Mapping[str, str]:
+    """Return what each name is pinned to: images by reference, builds by service."""
+    images = {name: image.digest or next(iter(image.platforms.values())).config for name, image in lock.images.items()}
+    return {**images, **{f"build of {name}": build.content for name, build in lock.builds.items()}}

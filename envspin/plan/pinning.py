@@ -1,0 +1,189 @@
+"""What of a topology has to be locked, which questions that leaves for registries, and the lock made of the answers.
+
+Like other lock files, a lock keeps what still fits: only what is new, or asked to be upgraded, is resolved.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from envspin.plan.lock import LOCK_NAME, Lock, LockedBuild, LockedImage, name_stub
+from envspin.plan.lock_text import dump_lock
+from envspin.reference import normalize_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from envspin.model import Service, Topology
+
+UNRESOLVED = "(not resolved yet)"
+"""Stands for a digest in the comparison of `lock --check`, which asks no registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Who uses an image, and for which platforms."""
+
+    users: frozenset[str] = frozenset()
+    """Services that run it, build on it, or have it as stub or in the matrix."""
+    platforms: frozenset[str] = frozenset()
+    """Platforms that its users ask for themselves."""
+    usual: bool = False
+    """Whether some user leaves the platform to the engine."""
+
+    def list_platforms(self, asked: Iterable[str]) -> list[str]:
+        """Return the platforms that it has to be locked for, when ``asked`` are those of the whole lock."""
+        return sorted({*self.platforms, *(asked if self.usual else ())})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a topology needs locked now."""
+
+    topology: str
+    hash: str
+    services: Mapping[str, str | None] = field(default_factory=dict)
+    images: Mapping[str, Need] = field(default_factory=dict)
+    builds: Mapping[str, LockedBuild] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask a registry: what a reference stands for, on which platforms."""
+
+    reference: str
+    platforms: tuple[str, ...]
+    digest: str | None = None
+    """Set where only platforms are missing: then this content is asked for, wherever the tag points by now."""
+
+
+def list_builds(topology: Topology) -> dict[str, Service]:
+    """Return every build of a topology by its name in the lock, as a service that has it.
+
+    A service that only names the image which another one builds runs what is built.
+    """
+    built = {service.image: service for service in topology.services.values() if service.build and service.image}
+    found = {}
+    for key, service in _list_services(topology):
+        if service.build is not None:
+            found[key] = service
+        elif service.image in built:
+            found[key] = built[service.image]
+    return found
+
+
+def _list_services(topology: Topology) -> Iterator[tuple[str, Service]]:
+    for name, service in topology.services.items():
+        yield name, service
+        if service.stub is not None:
+            yield name_stub(name), service.stub
+
+
+def collect_wanted(topology: Topology, builds: Mapping[str, LockedBuild]) -> Wanted:
+    """Gather what has to be locked; ``builds`` says what each of ``list_builds`` is made of now."""
+    built = list_builds(topology)
+    uses: list[tuple[str, str, Service]] = []
+    for name, service in topology.services.items():
+        for key, variant in ((name, service), (name_stub(name), service.stub)):
+            if variant is not None and key not in built and variant.image is not None:
+                uses.append((variant.image, name, variant))
+            if key in built:
+                uses += [(base, name, built[key]) for base in builds[key].bases]
+        uses += [(image, name, service) for image in list_matrix_images(topology, name)]
+    images: dict[str, Need] = {}
+    for reference, name, service in uses:
+        images[reference] = _add_use(images.get(reference, Need()), name, service.platform or _build_platform(service))
+    services = {name: None if name in built else service.image for name, service in topology.services.items()}
+    return Wanted(topology.name, _hash(services, images, built), services, images, dict(builds))
+
+
+def _build_platform(service: Service) -> str | None:
+    return service.build.platforms[0] if service.build and len(service.build.platforms) == 1 else None
+
+
+def _add_use(need: Need, user: str, platform: str | None) -> Need:
+    users = need.users | {user}
+    if platform is None:
+        return replace(need, users=users, usual=True)
+    return replace(need, users=users, platforms=need.platforms | {normalize_platform(platform)})
+
+
+def list_matrix_images(topology: Topology, service: str) -> list[str]:
+    """Return the images that the matrix of a topology runs a service with."""
+    axes, include = topology.matrix.get("axes"), topology.matrix.get("include")
+    found = list(axes.get(service, ())) if isinstance(axes, dict) else []
+    if isinstance(include, list):
+        found += [entry[service] for entry in include if service in entry]
+    return list(dict.fromkeys(str(image) for image in found))
+
+
+def _hash(services: Mapping[str, str | None], images: Mapping[str, Need], built: Iterable[str]) -> str:
+    """Hash what decides about pins, and nothing else: a changed port or variable leaves a lock as it is."""
+    needs = {name: (sorted(need.users), sorted(need.platforms), need.usual) for name, need in images.items()}
+    text = json.dumps([dict(services), needs, sorted(built)], sort_keys=True)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def list_questions(
+    wanted: Wanted, old: Lock | None, platforms: Iterable[str], *, upgrade: Collection[str] = ()
+) -> list[Question]:
+    """Return what has to be asked to lock what is wanted for ``platforms``.
+
+    ``upgrade`` names services whose images are asked for anew, although what was locked still fits.
+    """
+    asked = sorted(platforms)
+    questions = []
+    for reference, need in sorted(wanted.images.items()):
+        needed = tuple(need.list_platforms(asked))
+        known = old.images.get(reference) if old is not None else None
+        if known is None or need.users & set(upgrade):
+            questions.append(Question(reference, needed))
+        elif any(known.find_manifest(each) is None for each in needed):
+            questions.append(Question(reference, needed, known.digest))
+    return questions
+
+
+def make_lock(wanted: Wanted, old: Lock | None, platforms: Iterable[str], answers: Mapping[str, LockedImage]) -> Lock:
+    """Return the lock of what is wanted: answers where there are some, else what was locked before."""
+    images = {}
+    for reference in wanted.images:
+        known = old.images.get(reference) if old is not None else None
+        answer = answers.get(reference)
+        image = known if answer is None else _keep_time(answer, known)
+        if image is not None:
+            images[reference] = image
+    return Lock(
+        topology=wanted.topology,
+        hash=wanted.hash,
+        services=wanted.services,
+        images=images,
+        builds=wanted.builds,
+        platforms=tuple(sorted(platforms)),
+    )
+
+
+def _keep_time(answer: LockedImage, known: LockedImage | None) -> LockedImage:
+    """Leave the time alone where the answer is the old one, so that locking again changes no line."""
+    if known is None or answer.digest != known.digest:
+        return answer
+    return replace(answer, resolved=known.resolved, platforms={**known.platforms, **answer.platforms})
+
+
+def compare_with_topology(lock: Lock | None, wanted: Wanted, platforms: Iterable[str] = ()) -> str:
+    """Return a unified diff from a lock to the lock that the topology needs, with gaps for what is not resolved.
+
+    Empty where the lock fits. ``platforms`` must be locked beside those that the lock names.
+    """
+    asked = {*(lock.platforms if lock is not None else ()), *platforms}
+    questions = list_questions(wanted, lock, asked)
+    gaps = {each.reference: LockedImage(each.reference, UNRESOLVED, UNRESOLVED) for each in questions}
+    needed = make_lock(wanted, lock, asked, gaps)
+    if lock is not None and needed == lock:
+        return ""
+    before = dump_lock(lock).splitlines(keepends=True) if lock is not None else []
+    after = dump_lock(needed).splitlines(keepends=True)
+    return "".join(difflib.unified_diff(before, after, LOCK_NAME, f"{LOCK_NAME} as the topology needs it"))

@@ -1,0 +1,159 @@
+"""What a lock is compared with: registries, a running environment, or another file; each read, then compared."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envspin.errors import ManifestNotFoundError, UsageError
+from envspin.plan.drift import (
+    OTHERS,
+    Finding,
+    Running,
+    compare_builds,
+    compare_environment,
+    compare_locks,
+    compare_references,
+    compare_registry,
+    compare_topology,
+    list_tagged,
+    match_workloads,
+)
+from envspin.plan.lock import LockedBuild
+from envspin.plan.lock_text import parse_lock
+from envspin.plan.pinning import collect_wanted, list_builds
+from envspin.reference import Reference, normalize_platform
+from envspin.run.inventory import find_environment
+from envspin.run.locking import open_registries, run_all
+from envspin.run.locks import find_lock, look_at_builds, require_lock
+from envspin.run.opening import load
+from envspin.topology import find_compose_file
+from envspin.topology.files import COMPOSE_FILE_NAMES, MAX_FILE_BYTES
+from envspin.topology.kubernetes import looks_like_kubernetes, read_workloads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from envspin.engine.base import Engine, ImageInfo
+    from envspin.model import Topology
+    from envspin.plan.lock import Lock
+    from envspin.run.service import ServiceHandle
+
+REGISTRY = "registry"
+STDIN = "-"
+MANIFEST_SUFFIXES = frozenset((".yaml", ".yml", ".json"))
+
+
+def find_drift(topology: Topology, against: str, engine: Engine | None) -> list[Finding]:
+    """Return how the lock of a topology differs from what it is held against, and from the topology itself.
+
+    ``against`` is ``registry``, a file (a Compose file or folder, a lock, Kubernetes manifests, ``-`` for those on
+    standard input), or else an environment's name, for which an engine is needed. Raises LockError where there is no
+    lock, RegistryError where a registry does not answer, UsageError for what is none of these.
+    """
+    lock = require_lock(topology)
+    findings = compare_own_topology(lock, topology)
+    if against == REGISTRY:
+        return findings + ask_registries(lock, engine)
+    if against == STDIN or Path(against).exists():
+        return findings + compare_with_file(lock, against, topology)
+    if engine is None:
+        message = f"{against!r} is no file, and no engine answers that could know an environment of that name"
+        raise UsageError(message, hint="name a file, or see `envspin doctor`")
+    return findings + compare_environment(lock, read_environment(engine, against))
+
+
+def compare_own_topology(lock: Lock, topology: Topology) -> list[Finding]:
+    """Return where a lock does not fit the topology that it was made from any more."""
+    contents = look_at_builds(topology)
+    wanted = collect_wanted(topology, {name: build or LockedBuild("") for name, build in contents.items()})
+    stale = compare_topology(lock, wanted.services)
+    if not stale and lock.hash != wanted.hash and all(contents.values()):
+        stale = [Finding(OTHERS, "lock-stale", lock.hash, wanted.hash)]
+    hashes = {name: build.content if build is not None else None for name, build in contents.items()}
+    return stale + compare_builds(lock, hashes)
+
+
+def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
+    """Return what the registries no longer have as it was locked, having asked for every tag and every digest."""
+    tagged = [Reference.parse(each) for each in list_tagged(lock)]
+    exact = [Reference.parse(image.reference).at(digest) for image in lock.images.values() for digest in image.digests]
+    client = open_registries(engine)
+
+    def look(reference: Reference) -> str | None:
+        try:
+            return client.find_digest(reference)
+        except ManifestNotFoundError:
+            return None
+
+    try:
+        found = run_all(look, [*tagged, *exact], "images cannot be looked up")
+    finally:
+        client.close()
+    tags = dict(zip(list_tagged(lock), found[: len(tagged)], strict=True))
+    gone = {str(each.digest) for each, digest in zip(exact, found[len(tagged) :], strict=True) if digest is None}
+    return compare_registry(lock, tags, gone)
+
+
+def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Finding]:
+    """Return where another file runs something else than the lock."""
+    path = Path(against)
+    if against == STDIN:
+        return match_workloads(lock, read_workloads(sys.stdin.read(MAX_FILE_BYTES), "standard input"))
+    if path.is_dir() and not any((path / name).exists() for name in COMPOSE_FILE_NAMES):
+        files = [each for each in sorted(path.rglob("*")) if each.suffix in MANIFEST_SUFFIXES and each.is_file()]
+        texts = {str(each): _read(each) for each in files}
+        manifests = {name: text for name, text in texts.items() if looks_like_kubernetes(text, name)}
+        if not manifests:
+            raise UsageError(f"the folder {against} holds neither a Compose file nor Kubernetes manifests")
+        return match_workloads(lock, [each for name, text in manifests.items() for each in read_workloads(text, name)])
+    file = find_compose_file(path)
+    text = _read(file)
+    if file.suffix == find_lock(topology).suffix:
+        return compare_locks(lock, parse_lock(text, against))
+    if looks_like_kubernetes(text, against):
+        return match_workloads(lock, read_workloads(text, against))
+    return compare_references(lock, list_references(load(file, allow_unsafe=True)))
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text") from error
+
+
+def list_references(topology: Topology) -> dict[str, str | None]:
+    """Return each service's image as written; None for one that is built."""
+    built = list_builds(topology)
+    return {name: None if name in built else service.image for name, service in topology.services.items()}
+
+
+def read_environment(engine: Engine, selector: str) -> dict[str, Running]:
+    """Return what each service of an environment runs; several containers of one service count as it and others."""
+    from envspin.run.environment import Environment  # noqa: PLC0415 - other targets need no environment
+
+    environment = Environment.open(find_environment(engine, selector).env, engine=engine)
+    usual = engine.info().platform
+    return dict(_read_services(environment.services, engine, usual))
+
+
+def _read_services(services: Mapping[str, ServiceHandle], engine: Engine, usual: str) -> Iterator[tuple[str, Running]]:
+    for name, handle in services.items():
+        image = engine.find_image(handle.image_id)
+        if handle.replica_of is None or handle.image_id != services[handle.replica_of].image_id:
+            yield name, _describe_running(handle, image, usual)
+
+
+def _describe_running(handle: ServiceHandle, image: ImageInfo | None, usual: str) -> Running:
+    known = (*image.digests, image.id) if image is not None else (handle.image_id,)
+    return Running(
+        image=handle.image,
+        platform=normalize_platform(image.platform) if image is not None and image.platform else usual,
+        ids=tuple(dict.fromkeys(each for each in (handle.digest, *known) if each)),
+        content=handle.content,
+    )

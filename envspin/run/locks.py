@@ -1,0 +1,222 @@
+"""A topology's lock as a file: read, held against what the topology needs now, and written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from envspin.errors import ImageError, LockError, TopologyError
+from envspin.plan.lock import LOCK_NAME, LockedBuild
+from envspin.plan.lock_text import dump_lock, parse_lock
+from envspin.plan.pinning import collect_wanted, list_builds
+from envspin.plan.planning import make_plan
+from envspin.problems import Problem
+from envspin.run.images import describe_build
+from envspin.run.preflight import check_builds
+from envspin.run.record import state_directory
+from envspin.run.replacing import replacing
+from envspin.topology.files import MAX_FILE_BYTES, display_name
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+    from pathlib import Path
+
+    from envspin.model import Service, Topology
+    from envspin.plan.lock import Lock
+    from envspin.plan.pinning import Wanted
+    from envspin.plan.planning import Plan
+    from envspin.plan.selection import Selection
+
+WAIT_SECONDS = 60.0
+"""How long a second `lock` of a topology waits for the first."""
+
+
+def find_lock(topology: Topology) -> Path:
+    """Return where a topology's lock is, or would be: beside its first file."""
+    return (topology.files[0].parent if topology.files else topology.directory) / LOCK_NAME
+
+
+def read_lock(topology: Topology) -> Lock | None:
+    """Return a topology's lock; None where there is none. Raises LockError for one that cannot be read."""
+    path = find_lock(topology)
+    name = display_name(path)
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1).decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LockError(f"{name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise LockError(f"{name} is not UTF-8 text", hint="restore it from version control") from error
+    return parse_lock(text, name)
+
+
+def require_lock(topology: Topology) -> Lock:
+    """Return a topology's lock; raise LockError where there is none."""
+    lock = read_lock(topology)
+    if lock is None:
+        name = display_name(find_lock(topology))
+        raise LockError(f"there is no {name}", hint=f"`{suggest_locking(topology)}` writes it; commit it")
+    return lock
+
+
+def suggest_locking(topology: Topology) -> str:
+    """Return the command that locks a topology."""
+    return f"envspin lock {display_name(topology.files[0].parent) if topology.files else ''}".strip()
+
+
+@contextmanager
+def hold_lock_file(topology: Topology) -> Iterator[None]:
+    """Keep other processes of this user from locking this topology meanwhile.
+
+    What is held is a file in envspin's own folder, so that nothing is left beside the lock. Raises LockError after
+    ``WAIT_SECONDS``.
+    """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only `lock` needs it
+
+    path = find_lock(topology)
+    holder = state_directory() / "locking" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.lock"
+    try:
+        holder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(holder, timeout=WAIT_SECONDS):
+            yield
+    except Timeout:
+        raise LockError(
+            f"another process has been locking {display_name(path)} for {WAIT_SECONDS:g} s",
+            hint="wait for it, or end it",
+        ) from None
+
+
+def write_lock(path: Path, lock: Lock) -> bool:
+    """Write a lock and tell whether that changed it; whoever reads meanwhile sees the old one or the new one.
+
+    Raises LockError where it cannot be written; the old one is left as it was.
+    """
+    text = dump_lock(lock).encode()
+    try:
+        with suppress(FileNotFoundError):
+            if path.read_bytes() == text:
+                return False
+        with replacing(path) as file:
+            file.write(text)
+    except OSError as error:
+        raise LockError(
+            f"{display_name(path)} cannot be written: {error.strerror}",
+            context=("what was there before is unchanged",),
+            hint="make room on the disk, or check the permissions of the folder",
+        ) from error
+    return True
+
+
+def describe_builds(topology: Topology, only: Container[str] | None = None) -> dict[str, LockedBuild]:
+    """Return what the builds of a topology (all, or those named) are made of now, by their names in the lock.
+
+    Raises TopologyError where a folder or Dockerfile is missing.
+    """
+    builds = {name: each for name, each in list_builds(topology).items() if only is None or name in only}
+    check_builds(builds.values())
+    known: dict[str, LockedBuild] = {}  # services often share one build
+    found = {}
+    for name, service in builds.items():
+        identity = f"{service.build} {service.platform}"
+        if identity not in known:
+            known[identity] = _describe(service)
+        found[name] = known[identity]
+    return found
+
+
+def look_at_builds(topology: Topology) -> dict[str, LockedBuild | None]:
+    """Return what each build is made of now, None where its folder or Dockerfile is gone or cannot be read."""
+    found: dict[str, LockedBuild | None] = {}
+    for name in list_builds(topology):
+        found[name] = None
+        with suppress(TopologyError, ImageError):
+            found.update(describe_builds(topology, {name}))
+    return found
+
+
+def _describe(service: Service) -> LockedBuild:
+    from envspin.engine.docker.context import hash_content, list_bases  # noqa: PLC0415 - the SDK is slow to import
+
+    if service.build is None:
+        raise ValueError(f"{service.name} is not built")
+    request = describe_build(service.build, service.platform)
+    return LockedBuild(f"sha256:{hash_content(request)}", tuple(sorted(list_bases(request))))
+
+
+def survey(topology: Topology) -> Wanted:
+    """Return what the topology needs locked now; raise TopologyError where a build's folder is missing."""
+    return collect_wanted(topology, describe_builds(topology))
+
+
+def make_locked_plan(topology: Topology, selection: Selection | None = None, *, locked: bool = False) -> Plan:
+    """Plan a topology with its images as its lock says, where there is one.
+
+    Raises what ``make_plan`` raises, LockError for a lock that cannot be read and, with ``locked``, where it is missing
+    or does not hold what is to run.
+    """
+    lock = require_lock(topology) if locked else read_lock(topology)
+    plan = make_plan(topology, selection, lock)
+    if locked and lock is not None:
+        check_locked(plan, lock)
+    return plan
+
+
+def warn_of_unlocked(plan: Plan) -> Iterator[Problem]:
+    """Yield a warning for each image that the lock should hold and does not, unless it was chosen for this run."""
+    for key in plan.unlocked:
+        source = plan.images[key]
+        if plan.pins.keys() & set(source.services):
+            continue
+        first = plan.topology.services[source.services[0]]
+        what = "what it builds on is" if source.build is not None else f"`{key}` is"
+        message = f"`{_join(source.services)}`: {what} not in {LOCK_NAME}, and may be another tomorrow"
+        yield Problem(
+            "not-locked", message, first.mark, hint=f"`{suggest_locking(plan.topology)}` adds it", severity="warning"
+        )
+
+
+def check_platform(plan: Plan, platform: str) -> None:
+    """Raise LockError where the lock holds an image, but not for the platform that it is to run on."""
+    lines = []
+    for source in plan.images.values():
+        wanted = source.platform or platform
+        images = [*source.bases.values(), *([source.locked] if source.locked is not None else [])]
+        lines += [
+            f"{_join(source.services)}: {image.reference} is locked for {_join(image.platforms)}"
+            for image in images
+            if image.find_manifest(wanted) is None
+        ]
+    if lines:
+        raise LockError(
+            f"{display_name(find_lock(plan.topology))} holds no image for {platform}",
+            context=lines,
+            hint=f"`{suggest_locking(plan.topology)} --platform {platform}` adds it and moves no other pin",
+        )
+
+
+def check_locked(plan: Plan, lock: Lock) -> None:
+    """Raise LockError unless the lock holds every image of a plan, and every build is what it was."""
+    lines = [f"{_join(plan.images[key].services)}: {key} is not locked" for key in plan.unlocked]
+    lines += _check_contents(plan, lock)
+    if lines:
+        raise LockError(
+            f"{display_name(find_lock(plan.topology))} does not fit the topology any more",
+            context=lines,
+            hint=f"`{suggest_locking(plan.topology)}` brings it up to date; commit what that changes",
+        )
+
+
+def _check_contents(plan: Plan, lock: Lock) -> Iterator[str]:
+    built = {source.lock_name: source for source in plan.images.values() if source.lock_name in lock.builds}
+    contents = describe_builds(plan.topology, built)
+    for name, source in built.items():
+        if lock.builds[name] != contents[name]:
+            yield f"{_join(source.services)}: what it is built from has changed since it was locked"
+
+
+def _join(names: Iterable[str]) -> str:
+    return ", ".join(names)

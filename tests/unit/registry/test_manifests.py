@@ -1,0 +1,138 @@
+"""Documents of registries, right and wrong, without a registry."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from envspin.errors import RegistryError
+from envspin.registry.manifests import Image, Index, choose_platform, read_manifest, read_platform
+
+from .server import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+
+DIGEST = "sha256:" + "a" * 64
+OTHER = "sha512:" + "b" * 128
+CONFIG = {"digest": DIGEST, "size": 10}
+LAYERS = [{"digest": OTHER, "size": 20}, {"digest": DIGEST, "size": 0}]
+
+
+def read(document, content_type=""):
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return read_manifest(body, content_type, "team/app:1")
+
+
+def describe(platform, **more):
+    return {"digest": DIGEST, "size": 1, "platform": platform, **more}
+
+
+def test_the_size_of_an_image_is_that_of_its_configuration_and_layers():
+    assert read({"config": CONFIG, "layers": LAYERS}) == Image(DIGEST, 10, 30)
+
+
+def test_an_image_may_have_no_layers():
+    assert read({"config": CONFIG, "layers": []}).size == 10
+
+
+def test_the_first_of_two_entries_for_a_platform_counts():
+    first = describe({"os": "windows", "architecture": "amd64", "os.version": "10.0.2"})
+    second = {**first, "digest": OTHER}
+    assert read({"manifests": [first, second]}) == Index({"windows/amd64": DIGEST})
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ({"os": "linux", "architecture": "amd64"}, "linux/amd64"),
+        ({"os": "linux", "architecture": "arm64", "variant": "v8"}, "linux/arm64"),
+        ({"os": "linux", "architecture": "arm"}, "linux/arm/v7"),
+        ({"os": "linux", "architecture": "arm", "variant": "v6"}, "linux/arm/v6"),
+        ({"os": "linux", "architecture": "amd64", "variant": ""}, "linux/amd64"),
+        ({"os": "linux", "architecture": "amd64", "variant": None}, "linux/amd64"),
+        ({"os": "unknown", "architecture": "unknown"}, None),
+        ({"os": "linux"}, None),
+        ({"architecture": "amd64"}, None),
+        ({"os": 1, "architecture": "amd64"}, None),
+        ({"os": "linux", "architecture": ["amd64"]}, None),
+        ("linux/amd64", None),
+        (None, None),
+    ],
+)
+def test_platforms_are_read_in_the_registries_words(platform, expected):
+    assert list(read({"manifests": [describe(platform)]}).entries) == ([expected] if expected else [])
+
+
+def test_an_empty_index_has_no_platforms():
+    assert read({"manifests": []}) == Index()
+
+
+def test_an_index_in_an_index_is_seen():
+    found = read({"manifests": [describe({"os": "linux", "architecture": "amd64"}, mediaType=OCI_INDEX)]})
+    assert found == Index(is_nested=True)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"no json",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        [],
+        "text",
+        None,
+        5,
+        {},
+        {"manifests": None},
+        {"manifests": {}},
+        {"manifests": [1]},
+        {"manifests": [{}]},
+        {"manifests": [{"digest": "md5:1", "size": 1}]},
+        {"manifests": [{"digest": DIGEST.upper(), "size": 1}]},
+        {"manifests": [{"digest": DIGEST + "\n", "size": 1}]},
+        {"manifests": [{"digest": DIGEST}]},
+        {"config": CONFIG},
+        {"layers": LAYERS},
+        {"config": None, "layers": LAYERS},
+        {"config": [], "layers": LAYERS},
+        {"config": CONFIG, "layers": None},
+        {"config": CONFIG, "layers": {}},
+        {"config": CONFIG, "layers": [None]},
+        {"config": {"digest": DIGEST, "size": -1}, "layers": []},
+        {"config": {"digest": DIGEST, "size": True}, "layers": []},
+        {"config": {"digest": DIGEST, "size": 1.5}, "layers": []},
+        {"config": {"digest": DIGEST, "size": "1"}, "layers": []},
+        {"config": CONFIG, "layers": [{"digest": "../../etc", "size": 1}]},
+        {"config": CONFIG, "layers": [], "manifests": []},
+        {"mediaType": OCI_INDEX, "config": CONFIG, "layers": []},
+        {"mediaType": OCI_MANIFEST, "manifests": []},
+    ],
+    ids=repr,
+)
+def test_what_is_no_manifest_is_an_error_that_names_the_reference(document):
+    with pytest.raises(RegistryError, match=r"^team/app:1 "):
+        read(document)
+
+
+def test_the_type_of_the_answer_counts_where_the_document_has_none():
+    with pytest.raises(RegistryError, match="and is not"):
+        read({"manifests": []}, f"{DOCKER_MANIFEST}; charset=utf-8")
+    assert read({"manifests": []}, "application/json") == Index()
+
+
+def test_a_configuration_names_the_platform():
+    assert read_platform(b'{"os": "linux", "architecture": "arm64", "variant": "v8"}', "x") == "linux/arm64"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"", b'{"os": "linux"}', b'{"os": "unknown", "architecture": "unknown"}']
+)
+def test_a_configuration_without_a_platform_is_no_images(body):
+    with pytest.raises(RegistryError, match="team/app:1"):
+        read_platform(body, "team/app:1")
+
+
+def test_the_best_platform_that_fits_is_chosen():
+    assert choose_platform("linux/arm/v7", ["linux/arm/v5", "linux/arm/v6", "linux/amd64"]) == "linux/arm/v6"
+    assert choose_platform("linux/arm/v5", ["linux/arm/v6"]) is None
+    assert choose_platform("linux/amd64", ["linux/amd64"]) == "linux/amd64"
