@@ -90,6 +90,8 @@ class BuildRequest:
     shm_size: int | None = None
     bases: Mapping[str, str] = field(default_factory=dict)
     """Base image as the Dockerfile names it, with the arguments put in -> reference or id to use instead."""
+    own_lock: Path | None = None
+    """The lock that holds this build's hash: it may lie in the context, but cannot be part of what is hashed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def make_lock(wanted: Wanted, old: Lock | None, platforms: Iterable[str], answer
 
 def _keep_time(answer: LockedImage, known: LockedImage | None) -> LockedImage:
     """Leave the time alone where the answer is the old one, so that locking again changes no line."""
-    if known is None or answer.digest != known.digest:
+    if known is None or answer.digest != known.digest or (answer.is_local and answer.platforms != known.platforms):
         return answer
     return replace(answer, resolved=known.resolved, platforms={**known.platforms, **answer.platforms})
 

@@ -62,14 +62,21 @@ class ImageSource:
     bases: Mapping[str, LockedImage] = field(default_factory=dict)
     """The locked images that a build begins with, by what its Dockerfile calls them."""
 
+    def find_platform(self, usual: str) -> str:
+        """Return the platform that it is for, ``usual`` where nothing names one."""
+        only = self.build.platforms if self.build is not None else ()
+        return self.platform or (only[0] if len(only) == 1 else usual)
+
     def describe(self) -> str:
         """Say in a few words how the image is had."""
         if self.build is not None:
             base = " on its locked base" if self.bases else ""
             return f"built{base} from {self.build.context} unless that is unchanged"
         if self.locked is not None:
-            digest = self.locked.digest or next(iter(self.locked.platforms.values())).config
-            return f"pulled as locked ({digest[:SHORT_DIGEST]}) unless the engine holds it"
+            if self.locked.digest is None:
+                manifest = next(iter(self.locked.platforms.values()))
+                return f"held by the engine as locked ({manifest.config[:SHORT_DIGEST]})"
+            return f"pulled as locked ({self.locked.digest[:SHORT_DIGEST]}) unless the engine holds it"
         return "pulled unless the engine holds it"
 
 

@@ -124,23 +124,16 @@ def _resolve(source: Source, reference: Reference, platforms: Sequence[str], dea
     with located(found.tried):
         manifest = manifests.read_manifest(found.body, found.content_type, str(reference))
     if isinstance(manifest, manifests.Image):
-        available = {source.get_platform(reference, manifest.config, deadline): found.digest}
+        index = manifests.Index({source.get_platform(reference, manifest.config, deadline): found.digest})
+        read = {found.digest: Manifest(found.digest, manifest.config, manifest.size)}
     else:
-        available = dict(manifest.entries)
-    chosen = {each: manifests.choose_platform(each, list(available)) for each in platforms}
-    missing = [each for each, best in chosen.items() if best is None]
-    if missing:
-        is_nested = isinstance(manifest, manifests.Index) and manifest.is_nested
-        with located(found.tried):
-            raise manifests.explain_platforms(str(reference), missing, list(available), is_nested=is_nested)
-    read: dict[str, Manifest] = {}
-    if isinstance(manifest, manifests.Image):
-        read[found.digest] = Manifest(found.digest, manifest.config, manifest.size)
-    by_platform = {each: available[best] for each, best in chosen.items() if best is not None}
-    for digest in by_platform.values():
+        index, read = manifest, {}
+    with located(found.tried):
+        chosen = manifests.choose_manifests(index, platforms, str(reference))
+    for digest in chosen.values():
         if digest not in read:
             read[digest] = _get_manifest(source, reference, digest, deadline)
-    return Resolved(found.digest, {each: read[digest] for each, digest in by_platform.items()})
+    return Resolved(found.digest, {platform: read[digest] for platform, digest in chosen.items()})
 
 
 def _find_document(source: Source, reference: Reference, deadline: Deadline) -> Document:

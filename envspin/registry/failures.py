@@ -51,8 +51,8 @@ class Cause(Enum):
     STATUS = auto()
 
 
+MOST_ATTEMPTS = 5
 _ATTEMPTS = {Cause.UNRESOLVED: 2, Cause.NO_TLS: 1}
-_MOST_ATTEMPTS = 5
 
 
 class TransientError(RegistryError):
@@ -75,7 +75,7 @@ class TransientError(RegistryError):
     @property
     def attempts(self) -> int:
         """How many attempts it is worth: a name that is not known will hardly be known in a second."""
-        return _ATTEMPTS.get(self.cause, _MOST_ATTEMPTS)
+        return _ATTEMPTS.get(self.cause, MOST_ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,20 +108,29 @@ def read_platform(body: bytes, what: str) -> str:
     return platform
 
 
-def choose_platform(wanted: str, available: Sequence[str]) -> str | None:
-    """Return the best of the available platforms for the wanted one; None where none runs on it."""
-    return next((each for each in list_fitting_platforms(wanted) if each in available), None)
+def choose_manifests(index: Index, wanted: Sequence[str], reference: str) -> dict[str, str]:
+    """Return the digest of the best manifest for each wanted platform.
+
+    Raises RegistryError that says for which there is none, and for which there are.
+    """
+    chosen, missing = {}, []
+    for platform in wanted:
+        best = next((each for each in list_fitting_platforms(platform) if each in index.entries), None)
+        if best is None:
+            missing.append(platform)
+        else:
+            chosen[platform] = index.entries[best]
+    if missing:
+        raise _explain_platforms(reference, missing, index)
+    return chosen
 
 
-def explain_platforms(
-    reference: str, missing: Sequence[str], available: Sequence[str], *, is_nested: bool = False
-) -> RegistryError:
-    """Say that an image does not exist for what was asked, and for what it does."""
-    context = [f"it has: {', '.join(sorted(available)) or 'none'}"]
-    if is_nested:
+def _explain_platforms(reference: str, missing: Sequence[str], index: Index) -> RegistryError:
+    available = sorted(index.entries)
+    context = [f"it has: {', '.join(available) or 'none'}"]
+    if index.is_nested:
         context.append("it also lists other indexes, which are not followed")
-    options = " ".join(f"--platform {each}" for each in sorted(available)[:1])
-    hint = f"lock for what it has, `envspin lock {options}`, or use another image" if options else _NO_IMAGE
+    hint = f"lock for what it has, `envspin lock --platform {available[0]}`" if available else _NO_IMAGE
     return RegistryError(f"{reference} has no image for {', '.join(missing)}", context=context, hint=hint)
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-MOST_ATTEMPTS = 5
 _BACKOFF = wait_exponential(multiplier=0.2, max=5) + wait_random(0, 0.2)
 
 

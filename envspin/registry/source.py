@@ -11,8 +11,8 @@ from urllib.parse import quote
 from envspin.errors import RegistryError
 from envspin.registry import manifests
 from envspin.registry.authorization import Authorizer
-from envspin.registry.failures import RETRIED, Question, explain_status
-from envspin.registry.pacing import MOST_ATTEMPTS, Deadline, persist
+from envspin.registry.failures import MOST_ATTEMPTS, RETRIED, Question, explain_status
+from envspin.registry.pacing import Deadline, persist
 from envspin.registry.transport import Call, Transport
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from envspin.run.files import read_sources
 from envspin.run.following import LogFollower
 from envspin.run.images import ImageRules
 from envspin.run.janitor import grant_lease, list_environment
-from envspin.run.locks import check_platform, make_locked_plan, warn_of_unlocked
+from envspin.run.locks import check_platform, find_lock, make_locked_plan, warn_of_unlocked
 from envspin.run.naming import DEFAULT_TTL, Identity
 from envspin.run.notifier import Notifier
 from envspin.run.opening import connect, load
@@ -170,6 +170,7 @@ class Environment:
         host, cancelled = find_host(info), threading.Event()
         rules = ImageRules(
             topology=plan.topology.name,
+            lock=find_lock(plan.topology),
             policy=options.pull,
             platform=info.platform,
             on_progress=lambda image, action, status, fraction: notifier.tell(

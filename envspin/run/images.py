@@ -12,6 +12,7 @@ from envspin.reference import Reference, list_fitting_platforms, normalize_platf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from envspin.engine.base import Engine, ImageInfo
     from envspin.model import Build
@@ -27,6 +28,9 @@ class ImageRules:
     """What holds for all images of one run."""
 
     topology: str
+    """The topology's name."""
+    lock: Path
+    """Where its lock is, or would be."""
     policy: PullPolicy
     platform: str
     """The engine's own, for what says none."""
@@ -44,7 +48,7 @@ def ensure_image(engine: Engine, source: ImageSource, rules: ImageRules) -> Imag
     if source.build is not None:
         return _ensure_built(engine, source, rules)
     if source.locked is not None:
-        return ensure_locked(engine, source.locked, source.platform or rules.platform, rules, key=source.key)
+        return ensure_locked(engine, source.locked, source.find_platform(rules.platform), rules, key=source.key)
     reference = str(source.reference)
     found = engine.find_image(reference) if rules.policy != "always" else None
     if found is not None and _fits(found, source.platform):
@@ -132,14 +136,14 @@ def _verify(image: ImageInfo, locked: LockedImage, platform: str) -> None:
 
 def _ensure_built(engine: Engine, source: ImageSource, rules: ImageRules) -> ImageInfo:
     bases = {
-        name: ensure_locked(engine, locked, source.platform or rules.platform, rules, key=source.key).id
+        name: ensure_locked(engine, locked, source.find_platform(rules.platform), rules, key=source.key).id
         for name, locked in source.bases.items()
     }
     from envspin.engine.docker.context import hash_content, list_bases  # noqa: PLC0415 - the SDK is slow to import
 
-    request = make_build_request(source, rules.topology, "unhashed", bases=bases)
+    request = make_build_request(source, rules, "unhashed", bases=bases)
     content = f"sha256:{hash_content(request)}"
-    request = make_build_request(source, rules.topology, engine.hash_build(request)[:HASH_CHARACTERS], bases=bases)
+    request = make_build_request(source, rules, engine.hash_build(request)[:HASH_CHARACTERS], bases=bases)
     found = engine.find_image(request.tag) if not request.no_cache else None
     if found is not None:
         return replace(found, content=content)
@@ -157,7 +161,7 @@ def _ensure_built(engine: Engine, source: ImageSource, rules: ImageRules) -> Ima
 
 
 def make_build_request(
-    source: ImageSource, topology: str, content: str, *, bases: Mapping[str, str] | None = None
+    source: ImageSource, rules: ImageRules, content: str, *, bases: Mapping[str, str] | None = None
 ) -> BuildRequest:
     """Describe the build of a source; its tag names the hash of what goes in, so equal contexts share an image.
 
@@ -165,13 +169,13 @@ def make_build_request(
     """
     if source.build is None:
         raise ValueError(f"{source.key} is pulled, not built")
-    name = re.sub(r"[^a-z0-9]+", "-", f"{topology}-{source.key}".lower()).strip("-")
-    request = describe_build(source.build, source.platform, tag=f"envspin-build/{name}:{content}")
+    name = re.sub(r"[^a-z0-9]+", "-", f"{rules.topology}-{source.key}".lower()).strip("-")
+    request = describe_build(source.build, source.platform, lock=rules.lock, tag=f"envspin-build/{name}:{content}")
     return replace(request, bases=bases or {})
 
 
-def describe_build(build: Build, platform: str | None, *, tag: str = "") -> BuildRequest:
-    """Return what a `build` section asks of an engine."""
+def describe_build(build: Build, platform: str | None, *, lock: Path, tag: str = "") -> BuildRequest:
+    """Return what a `build` section asks of an engine; ``lock`` is where its topology's lock is, or would be."""
     return BuildRequest(
         tag=tag,
         context=build.context,
@@ -186,4 +190,5 @@ def describe_build(build: Build, platform: str | None, *, tag: str = "") -> Buil
         no_cache=build.no_cache,
         pull=build.pull,
         shm_size=build.shm_size,
+        own_lock=lock,
     )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from envspin.engine.base import RegistrySettings
-from envspin.errors import EnvspinError, LockError
+from envspin.errors import EnvspinError, LockError, RegistryError
 from envspin.plan.lock import LockedImage, Manifest
 from envspin.plan.pinning import list_questions, make_lock
 from envspin.reference import Reference, list_fitting_platforms, normalize_platform
@@ -117,7 +117,8 @@ def run_all(work: Callable[[Question_], Answer], questions: Iterable[Question_],
         told = [error for error in errors if isinstance(error, EnvspinError)]
         lines = [line for error in told for line in (error.message, *(f"  {each}" for each in error.context))]
         hints = list(dict.fromkeys(error.hint for error in told if error.hint))
-        raise type(told[0])(f"{len(told)} {failed}", context=lines, hint="; ".join(hints) or None)
+        kind = RegistryError if any(isinstance(error, RegistryError) for error in told) else LockError
+        raise kind(f"{len(told)} {failed}", context=lines, hint="; ".join(hints) or None)
     return [future.result() for future in futures]
 
 

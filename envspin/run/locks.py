@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.errors import ImageError, LockError, TopologyError
@@ -13,6 +14,7 @@ from envspin.plan.lock_text import dump_lock, parse_lock
 from envspin.plan.pinning import collect_wanted, list_builds
 from envspin.plan.planning import make_plan
 from envspin.problems import Problem
+from envspin.reference import normalize_platform
 from envspin.run.images import describe_build
 from envspin.run.preflight import check_builds
 from envspin.run.record import state_directory
@@ -21,7 +23,6 @@ from envspin.topology.files import MAX_FILE_BYTES, display_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
-    from pathlib import Path
 
     from envspin.model import Service, Topology
     from envspin.plan.lock import Lock
@@ -78,16 +79,25 @@ def hold_lock_file(topology: Topology) -> Iterator[None]:
     from filelock import FileLock, Timeout  # noqa: PLC0415 - only `lock` needs it
 
     path = find_lock(topology)
-    holder = state_directory() / "locking" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.lock"
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    holder = FileLock(state_directory() / "locking" / f"{name}.lock", timeout=WAIT_SECONDS)
     try:
-        holder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(holder, timeout=WAIT_SECONDS):
-            yield
+        Path(holder.lock_file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        holder.acquire()
     except Timeout:
         raise LockError(
             f"another process has been locking {display_name(path)} for {WAIT_SECONDS:g} s",
             hint="wait for it, or end it",
         ) from None
+    except OSError as error:
+        raise LockError(
+            f"{holder.lock_file}, which keeps others from locking meanwhile, cannot be made: {error.strerror}",
+            hint="check the permissions of its folder, or name another one in ENVSPIN_STATE_DIR",
+        ) from error
+    try:
+        yield
+    finally:
+        holder.release()
 
 
 def write_lock(path: Path, lock: Lock) -> bool:
@@ -123,7 +133,7 @@ def describe_builds(topology: Topology, only: Container[str] | None = None) -> d
     for name, service in builds.items():
         identity = f"{service.build} {service.platform}"
         if identity not in known:
-            known[identity] = _describe(service)
+            known[identity] = _describe(service, find_lock(topology))
         found[name] = known[identity]
     return found
 
@@ -138,12 +148,12 @@ def look_at_builds(topology: Topology) -> dict[str, LockedBuild | None]:
     return found
 
 
-def _describe(service: Service) -> LockedBuild:
+def _describe(service: Service, lock: Path) -> LockedBuild:
     from envspin.engine.docker.context import hash_content, list_bases  # noqa: PLC0415 - the SDK is slow to import
 
     if service.build is None:
         raise ValueError(f"{service.name} is not built")
-    request = describe_build(service.build, service.platform)
+    request = describe_build(service.build, service.platform, lock=lock)
     return LockedBuild(f"sha256:{hash_content(request)}", tuple(sorted(list_bases(request))))
 
 
@@ -181,20 +191,20 @@ def warn_of_unlocked(plan: Plan) -> Iterator[Problem]:
 
 def check_platform(plan: Plan, platform: str) -> None:
     """Raise LockError where the lock holds an image, but not for the platform that it is to run on."""
-    lines = []
+    lines = {}
     for source in plan.images.values():
-        wanted = source.platform or platform
-        images = [*source.bases.values(), *([source.locked] if source.locked is not None else [])]
-        lines += [
-            f"{_join(source.services)}: {image.reference} is locked for {_join(image.platforms)}"
-            for image in images
-            if image.find_manifest(wanted) is None
-        ]
+        wanted = source.find_platform(platform)
+        for image in [*source.bases.values(), *([source.locked] if source.locked is not None else [])]:
+            if image.find_manifest(wanted) is None:
+                told = f"{_join(source.services)}: {image.reference} is locked for {_join(image.platforms)}"
+                lines[told] = normalize_platform(wanted)
     if lines:
+        missing = dict.fromkeys(lines.values())
+        options = "".join(f" --platform {each}" for each in missing)
         raise LockError(
-            f"{display_name(find_lock(plan.topology))} holds no image for {platform}",
-            context=lines,
-            hint=f"`{suggest_locking(plan.topology)} --platform {platform}` adds it and moves no other pin",
+            f"{display_name(find_lock(plan.topology))} holds no image for {_join(missing)}",
+            context=tuple(lines),
+            hint=f"`{suggest_locking(plan.topology)}{options}` adds it and moves no other pin",
         )
 
 

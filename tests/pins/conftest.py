@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
+from docker.errors import APIError
 
 from envspin.cli import context as cli_context
 from envspin.cli.app import cli
@@ -32,13 +34,14 @@ class Project:
         self.engine = engine
         self._image = image
         self._made = 0
+        self._labels = {"test": repository}  # so that no test finds the images of another one in the engine
 
     def make(self, says: str, *, platform: str | None = None) -> Image:
         """Make a runnable image that says this when it runs."""
         from tests.registry.engine_images import announce
         from tests.registry.publishing import variant
 
-        return variant(self._image, command=announce(says), labels={"says": says}, platform=platform)
+        return variant(self._image, command=announce(says), labels=self._labels, platform=platform)
 
     def push(self, says: str, tag: str, *, repository: str | None = None) -> str:
         """Publish an image of one platform under a tag; return the manifest's digest."""
@@ -103,10 +106,14 @@ class Project:
         return found
 
     def forget_images(self) -> None:
-        """Let the engine hold none of the registry's images any more."""
-        from tests.registry.engine_images import remove_pulled
+        """Let the engine hold no image of this project any more: built, pulled or loaded."""
+        from tests.registry.engine_images import open_client
 
-        remove_pulled(self.engine, self.registry.address)
+        with open_client(self.engine) as client:
+            for _ in range(3):  # what is built on another one goes first
+                for image in client.images.list(all=True, filters={"label": f"test={self.repository}"}):
+                    with suppress(APIError):
+                        client.images.remove(image.id, force=True)
 
     def drift(self, *words: str, code: int = 5) -> set[tuple[str, str]]:
         """Return which services have drifted, and how."""

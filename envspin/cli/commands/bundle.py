@@ -37,6 +37,7 @@ def command(request: TopologyRequest, *, output: Path, as_json: bool) -> None:
     from envspin.events import ImageProgress  # noqa: PLC0415
     from envspin.run.bundles import save_bundle  # noqa: PLC0415
     from envspin.run.images import ImageRules  # noqa: PLC0415
+    from envspin.run.locks import find_lock  # noqa: PLC0415
 
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}", hint="choose another --output")
@@ -45,6 +46,7 @@ def command(request: TopologyRequest, *, output: Path, as_json: bool) -> None:
     with cli_context.open_engine() as engine:
         rules = ImageRules(
             topology=topology.name,
+            lock=find_lock(topology),
             policy="missing",
             platform=engine.info().platform,
             on_progress=lambda image, action, status, fraction: progress.handle(

@@ -42,7 +42,8 @@ def hash_content(request: BuildRequest) -> str:
     digest = hashlib.sha256()
     _feed(digest, json.dumps(options, sort_keys=True).encode(), _read_dockerfile(request))
     for name in _list_context(request, _find_inner_name(request)):
-        _feed_file(digest, request.context / name, name)
+        if request.context / name != request.own_lock:
+            _feed_file(digest, request.context / name, name)
     return digest.hexdigest()
 
 

@@ -15,6 +15,7 @@ from envspin.reference import Reference
 from envspin.registry.authorization import Challenge, parse_challenges
 from envspin.registry.credentials import Credentials
 
+from .conftest import make_server_context
 from .server import Reply, fail
 
 SECRET = "canary-5up3r"
@@ -259,14 +260,14 @@ def make_script(part, *replies):
 def test_an_answer_without_a_token_is_told(registry, client, app, image, body):
     Tokens(registry)
     registry.handlers.insert(0, make_script("/token", Reply(body=body)))
-    with pytest.raises(RegistryError, match="token service of .* gave no token"):
+    with pytest.raises(RegistryError, match=r"token service of .* gave no token"):
         client.find_digest(app)
 
 
 def test_a_missing_token_service_is_not_a_missing_image(registry, client, app, image):
     Tokens(registry)
     registry.handlers.insert(0, make_script("/token", fail(404)))
-    with pytest.raises(RegistryError, match="token service of .* gave no token") as caught:
+    with pytest.raises(RegistryError, match=r"token service of .* gave no token") as caught:
         client.find_digest(app)
     assert type(caught.value) is RegistryError
 
@@ -338,8 +339,6 @@ def test_a_registry_with_tls_cannot_send_a_login_elsewhere_than_to_tls(secure, r
 
 
 def test_a_token_service_with_tls_is_trusted_as_the_registry_is(secure, serve, authority, client, trust):
-    from .conftest import make_server_context
-
     service = serve(make_server_context(authority))
     Tokens(service, secure)
     image = secure.push_image("team/app", "1")

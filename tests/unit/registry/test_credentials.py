@@ -8,7 +8,10 @@ import json
 import pytest
 
 from envspin.errors import RegistryError
+from envspin.registry import RegistryClient
 from envspin.registry.credentials import Credentials, find_auth_config, find_credentials
+
+from .server import fail
 
 SECRET = "canary-5up3r"
 HOST = "registry.example:5000"
@@ -109,7 +112,7 @@ BROKEN = [
     '{"auths": ["x"]}',
     '{"auths": "x"}',
     '{"auths": {"h": 1}}',
-    '{"auths": {"h": {"auth": "%s"}}}' % SECRET,
+    json.dumps({"auths": {"h": {"auth": SECRET}}}),
     '{"auths": {"h": {"auth": 5}}}',
     '{"auths": {}, "credHelpers": ["x"]}',
     "[" * 100_000,
@@ -212,10 +215,6 @@ def test_a_helper_that_cannot_be_run_is_named(configure, install, tmp_path):
 
 
 def test_a_client_looks_there_by_itself(registry, make_client, app, configure):
-    from envspin.registry import RegistryClient
-
-    from .server import fail
-
     image = registry.push_image("team/app", "1")
     configure({"auths": {registry.host: encode("me")}})
     wanted = "Basic " + encode("me")["auth"]

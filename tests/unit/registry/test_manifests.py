@@ -7,7 +7,7 @@ import json
 import pytest
 
 from envspin.errors import RegistryError
-from envspin.registry.manifests import Image, Index, choose_platform, read_manifest, read_platform
+from envspin.registry.manifests import Image, Index, choose_manifests, read_manifest, read_platform
 
 from .server import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
@@ -133,6 +133,16 @@ def test_a_configuration_without_a_platform_is_no_images(body):
 
 
 def test_the_best_platform_that_fits_is_chosen():
-    assert choose_platform("linux/arm/v7", ["linux/arm/v5", "linux/arm/v6", "linux/amd64"]) == "linux/arm/v6"
-    assert choose_platform("linux/arm/v5", ["linux/arm/v6"]) is None
-    assert choose_platform("linux/amd64", ["linux/amd64"]) == "linux/amd64"
+    index = Index({"linux/arm/v5": "5", "linux/amd64": "64", "linux/arm/v6": "6"})
+    wanted = ["linux/arm/v7", "linux/arm/v5", "linux/amd64"]
+    assert choose_manifests(index, wanted, "app") == dict(zip(wanted, ["6", "5", "64"], strict=True))
+
+
+def test_a_newer_platform_does_not_fit_an_older_one():
+    with pytest.raises(RegistryError, match="^app has no image for linux/arm/v5\n  it has: linux/arm/v6\n"):
+        choose_manifests(Index({"linux/arm/v6": "6"}), ["linux/arm/v5"], "app")
+
+
+def test_an_index_without_images_has_none():
+    with pytest.raises(RegistryError, match="it has: none"):
+        choose_manifests(Index(), ["linux/amd64"], "app")

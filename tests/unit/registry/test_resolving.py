@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -195,8 +196,6 @@ def test_a_digest_in_the_header_that_the_body_does_not_have_is_refused(registry,
 
 
 def test_digests_of_sha512_are_checked_too(registry, client, app):
-    import hashlib
-
     image = registry.push_image("team/app", "1")
     digest = f"sha512:{hashlib.sha512(image.body).hexdigest()}"
     registry.put(f"/v2/team/app/manifests/{digest}", image.body, OCI_MANIFEST)
@@ -244,7 +243,7 @@ def test_what_is_not_there_is_asked_for_once_and_explained_by_get(registry, clie
 
 
 def test_a_digest_that_is_gone_is_told_as_such(registry, client, app):
-    index, one, _ = push_two(registry)
+    _, one, _ = push_two(registry)
     registry.always(one.digest, fail(404, "MANIFEST_UNKNOWN"))
     with pytest.raises(ManifestNotFoundError, match=f"has no digest {one.digest} of {app.name}"):
         client.resolve(app, ["linux/amd64"])

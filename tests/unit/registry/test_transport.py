@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from envspin.errors import RegistryError
 from envspin.reference import Reference
 from envspin.registry.credentials import Credentials
+from envspin.registry.transport import Transport
 from envspin.registry.trust import list_folders
 
 from .conftest import make_server_context
@@ -23,8 +25,6 @@ def reference_at(registry, tag="1"):
 
 
 def test_plain_http_is_found_on_loopback_and_remembered(registry, client, app, monkeypatch):
-    from envspin.registry.transport import Transport
-
     sent = []
     send = Transport.send
     monkeypatch.setattr(Transport, "send", lambda self, url, call: (sent.append(url), send(self, url, call))[1])
@@ -51,8 +51,6 @@ def test_a_registry_that_the_engine_calls_insecure_is_asked_without_tls(registry
 
 
 def resolve_to_loopback(monkeypatch, name):
-    import socket
-
     look_up = socket.getaddrinfo
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda host, *rest, **more: look_up("127.0.0.1" if host == name else host, *rest, **more)
@@ -92,7 +90,7 @@ def test_an_authority_may_be_named_by_a_variable(secure, client, authority, monk
 
 def test_a_bundle_that_is_not_there_is_named(secure, client, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
-    with pytest.raises(RegistryError, match="certificates in /nowhere/bundle.pem cannot be used: no such file"):
+    with pytest.raises(RegistryError, match=r"certificates in /nowhere/bundle\.pem cannot be used: no such file"):
         client.find_digest(reference_at(secure))
 
 

@@ -10,7 +10,7 @@ from envspin.engine.base import ImageInfo
 from envspin.model import Build, Healthcheck, Mount
 from envspin.plan.planning import ImageSource, make_plan
 from envspin.run.blueprint import make_container_spec
-from envspin.run.images import make_build_request
+from envspin.run.images import ImageRules, make_build_request
 from envspin.run.naming import Identity
 from envspin.run.steps import find_ready_timeout
 
@@ -38,7 +38,8 @@ def test_a_tmpfs_stays_read_only():
 )
 def test_of_several_platforms_the_engine_builds_its_own(platforms, own, asked):
     source = ImageSource("a", None, Build(Path("/c"), platforms=platforms), own, ("a",))
-    assert make_build_request(source, "t", "0").platform == asked
+    rules = ImageRules("t", Path("/t/envspin.lock"), "missing", "linux/amd64", lambda *_: None, lambda: False)
+    assert make_build_request(source, rules, "0").platform == asked
 
 
 @pytest.mark.parametrize(
