@@ -303,14 +303,6 @@ class Engine(Protocol):
         """Build an image; raise ImageError with the failing step and its last output."""
         ...
 
-    def hash_build(self, request: BuildRequest) -> str:
-        """Hash all that a build depends on (context, Dockerfile, arguments, base images held now), as hex text.
-
-        A base that ``request.bases`` pins counts by its pin. Raises ImageError when the context or Dockerfile cannot be
-        read.
-        """
-        ...
-
     def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:
         """Write one archive of all these images, as ``docker save`` does, piece by piece into ``sink``.
 

@@ -77,8 +77,9 @@ class Authorizer:
         self._transport = transport
         self._find_credentials = find_credentials
         self._clock = clock
-        self._lock = threading.Lock()  # guards all below
+        self._asking = threading.Lock()  # guards _credentials: a helper may take its time, or ask the user
         self._credentials: tuple[Credentials | None] | None = None
+        self._lock = threading.Lock()  # guards all below
         self._basic: str | None = None
         self._tokens: dict[str, _Token] = {}
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -147,9 +148,10 @@ class Authorizer:
         return Question(reference, self._transport.address.name, self.user)
 
     def _learn_credentials(self) -> Credentials | None:
-        if self._credentials is None:
-            self._credentials = (self._find_credentials(self._transport.address.name),)
-        return self._credentials[0]
+        with self._asking:
+            if self._credentials is None:
+                self._credentials = (self._find_credentials(self._transport.address.name),)
+            return self._credentials[0]
 
     def _fetch_token(
         self, challenge: Challenge, credentials: Credentials | None, reference: Reference, deadline: Deadline

@@ -139,11 +139,11 @@ def _ensure_built(engine: Engine, source: ImageSource, rules: ImageRules) -> Ima
         name: ensure_locked(engine, locked, source.find_platform(rules.platform), rules, key=source.key).id
         for name, locked in source.bases.items()
     }
-    from envspin.engine.docker.context import hash_content, list_bases  # noqa: PLC0415 - the SDK is slow to import
+    from envspin.engine.docker.context import hash_build, list_bases  # noqa: PLC0415 - the SDK is slow to import
 
-    request = make_build_request(source, rules, "unhashed", bases=bases)
-    content = f"sha256:{hash_content(request)}"
-    request = make_build_request(source, rules, engine.hash_build(request)[:HASH_CHARACTERS], bases=bases)
+    hashed = hash_build(make_build_request(source, rules, "unhashed", bases=bases), engine.find_image)
+    content = f"sha256:{hashed.content}"
+    request = make_build_request(source, rules, hashed.whole[:HASH_CHARACTERS], bases=bases)
     found = engine.find_image(request.tag) if not request.no_cache else None
     if found is not None:
         return replace(found, content=content)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envspin.engine.base import BuildRequest, ContainerSpec, Engine
+from envspin.engine.docker.context import hash_build
 from envspin.engine.fake import ExecReply, Exit, FakeEngine, FakeImage, Line, Listener, Script
 from envspin.model import Healthcheck, Port
 
@@ -35,7 +36,7 @@ HASH_LABEL = "envspin.testbox.hash"
 def build_testbox(engine: Engine) -> None:
     """Build the testbox unless the engine holds it as its files say now."""
     request = BuildRequest(TESTBOX, TESTBOX_CONTEXT)
-    wanted = engine.hash_build(request)
+    wanted = hash_build(request, engine.find_image).whole
     held = engine.find_image(TESTBOX)
     if held is None or held.labels.get(HASH_LABEL) != wanted:
         engine.build(replace(request, labels={HASH_LABEL: wanted}))

@@ -21,6 +21,7 @@ import pytest
 
 from envspin.engine.base import BuildRequest, Engine
 from envspin.engine.docker import DockerEngine
+from envspin.engine.docker.context import hash_build
 from envspin.engine.fake import FakeEngine, FakeImage
 from envspin.errors import EngineError, ImageError, Interrupted
 from envspin.model import Healthcheck, Port
@@ -223,17 +224,17 @@ def test_hash_of_a_build_follows_what_it_depends_on(engine: Engine, tmp_path: Pa
     (tmp_path / "Dockerfile").write_text(f"FROM {TESTBOX}\nCOPY data /data\n")
     (tmp_path / "data").write_text("one")
     request = BuildRequest("envspin-contract-hashed:1", tmp_path)
-    first = engine.hash_build(request)
-    assert engine.hash_build(request) == first
-    assert engine.hash_build(dataclasses.replace(request, args={"COLOUR": "red"})) != first
-    assert engine.hash_build(dataclasses.replace(request, target="other")) != first
+    first = hash_build(request, engine.find_image).whole
+    assert hash_build(request, engine.find_image).whole == first
+    assert hash_build(dataclasses.replace(request, args={"COLOUR": "red"}), engine.find_image).whole != first
+    assert hash_build(dataclasses.replace(request, target="other"), engine.find_image).whole != first
     (tmp_path / "data").write_text("two")
-    assert engine.hash_build(request) != first
+    assert hash_build(request, engine.find_image).whole != first
 
 
 def test_hash_of_a_build_without_dockerfile_is_an_image_error(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(ImageError):
-        engine.hash_build(BuildRequest("envspin-contract-nothing:1", tmp_path))
+        hash_build(BuildRequest("envspin-contract-nothing:1", tmp_path), engine.find_image)
 
 
 def test_pull_brings_the_image_into_the_store(puller: Engine, registry: Registry) -> None:

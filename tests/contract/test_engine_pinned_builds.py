@@ -13,6 +13,7 @@ import pytest
 
 from envspin.engine.base import BuildRequest, Engine
 from envspin.engine.docker import DockerEngine
+from envspin.engine.docker.context import hash_build
 from envspin.errors import ImageError
 
 from .test_engine_images import Registry, digest_of
@@ -105,7 +106,7 @@ def test_the_hash_of_a_pinned_build_is_that_of_its_pins(kitchen: Kitchen) -> Non
     name = f"{REPOSITORY}:{kitchen._mark}-base"
     request = kitchen.request("hashed", f"FROM {name}\nCOPY --from={UNKNOWN} /data /data\n")
     hashes = [
-        kitchen.engine.hash_build(dataclasses.replace(request, bases=bases))
+        hash_build(dataclasses.replace(request, bases=bases), kitchen.engine.find_image).whole
         for bases in ({}, {name: kitchen.base}, {name: "sha256:1"}, {UNKNOWN: kitchen.base}, {"other:1": "sha256:1"})
     ]
     free, as_held, other, copied, unrelated = hashes

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from envspin.engine.base import BuildRequest, ContainerInfo, Engine, ExecResult, LogStream
+from envspin.engine.docker.context import hash_build
 from envspin.model import (
     AmqpProbe,
     CompletedProbe,
@@ -77,7 +78,7 @@ Start = Callable[..., ContainerTarget]
 
 def build(engine: Engine, request: BuildRequest) -> str:
     """Build an image unless the engine holds it as its files say now; return its name."""
-    wanted = engine.hash_build(request)
+    wanted = hash_build(request, engine.find_image).whole
     held = engine.find_image(request.tag)
     if held is None or held.labels.get(HASH_LABEL) != wanted:
         engine.build(replace(request, labels={HASH_LABEL: wanted}))

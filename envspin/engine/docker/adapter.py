@@ -12,7 +12,7 @@ from docker.utils import parse_repository_tag
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, ImageInfo, Resource
-from envspin.engine.docker import archives, context, images, reading
+from envspin.engine.docker import archives, images, reading
 from envspin.engine.docker.client import CALL_SECONDS, ClientPool, find_address, raise_for_status, translated
 from envspin.engine.docker.config import describe_container
 from envspin.engine.docker.streams import DockerEventStream, DockerLogStream, read_exit_code, run_exec
@@ -147,17 +147,6 @@ class DockerEngine:
                 is_cancelled=is_cancelled or _never,
             )
         return self._require_image(request.tag)
-
-    def hash_build(self, request: BuildRequest) -> str:
-        """Hash all that a build depends on, so that an unchanged one can be recognised."""
-
-        def find_image_id(reference: str) -> str | None:
-            with suppress(EngineError):  # a reference that the engine does not understand fails in the build
-                image = self.find_image(reference)
-                return image.id if image else None
-            return None
-
-        return context.hash_build(request, find_image_id)
 
     def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:
         """Write one archive of images."""

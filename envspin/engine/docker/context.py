@@ -7,19 +7,20 @@ import io
 import json
 import os
 import tarfile
+from contextlib import suppress
 from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from docker.utils import build as docker_build
 
 from envspin.engine.docker.dockerfile import find_bases, pin_bases
-from envspin.errors import ImageError
+from envspin.errors import EngineError, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from envspin.engine.base import BuildRequest
+    from envspin.engine.base import BuildRequest, ImageInfo
 
 IGNORE_FILE = ".dockerignore"
 
@@ -47,17 +48,34 @@ def hash_content(request: BuildRequest) -> str:
     return digest.hexdigest()
 
 
-def hash_build(request: BuildRequest, find_image_id: Callable[[str], str | None]) -> str:
-    """Hash a build's content with its base images: each as it is pinned, else by the id that ``find_image_id`` knows.
+class BuildHash(NamedTuple):
+    """What tells one build from another, as hex text."""
+
+    content: str
+    """Of what :func:`hash_content` says."""
+    whole: str
+    """Of the content and the base images."""
+
+
+def hash_build(request: BuildRequest, find_image: Callable[[str], ImageInfo | None]) -> BuildHash:
+    """Hash a build, its base images as they are pinned, else as ``find_image`` knows them now.
 
     Raises ImageError as :func:`hash_content` does.
     """
+    content = hash_content(request)
     digest = hashlib.sha256()
-    _feed(digest, hash_content(request).encode())
+    _feed(digest, content.encode())
     for base in list_bases(request):
-        held = request.bases.get(base) or find_image_id(base)
+        held = request.bases.get(base) or _find_id(base, find_image)
         _feed(digest, base.encode(errors="surrogateescape"), str(held).encode())
-    return digest.hexdigest()
+    return BuildHash(content, digest.hexdigest())
+
+
+def _find_id(base: str, find_image: Callable[[str], ImageInfo | None]) -> str | None:
+    with suppress(EngineError):  # a reference that the engine does not understand fails in the build
+        image = find_image(base)
+        return image.id if image is not None else None
+    return None
 
 
 def list_bases(request: BuildRequest) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, RegistrySettings, Resource
-from envspin.engine.docker.context import hash_build
 from envspin.engine.fake import creation
 from envspin.engine.fake.commands import answer_command, describe_call
 from envspin.engine.fake.files import unpack
@@ -160,16 +159,6 @@ class FakeEngine:
     ) -> ImageInfo:
         """Put the image that was given for this tag, else an empty one, into the store."""
         return self._images.build(request, on_progress, is_cancelled)
-
-    @_verb
-    def hash_build(self, request: BuildRequest) -> str:
-        """Hash the request and its context."""
-
-        def find_image_id(reference: str) -> str | None:
-            held = self._images.find(reference)
-            return held.id if held else None
-
-        return hash_build(request, find_image_id)
 
     @_verb
     def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from envspin.engine.base import BuildRequest
+from envspin.engine.base import BuildRequest, ImageInfo
 from envspin.engine.docker.context import hash_build, hash_content, list_bases
 from envspin.errors import ImageError
 
@@ -21,7 +21,8 @@ def context(tmp_path):
 
 
 def make_hash(context, *, base="sha256:1", **fields) -> str:
-    return hash_build(BuildRequest("tag:1", context, **fields), lambda _reference: base)
+    held = ImageInfo(base) if base is not None else None
+    return hash_build(BuildRequest("tag:1", context, **fields), lambda _reference: held).whole
 
 
 def test_the_hash_changes_with_everything_that_goes_in(context):

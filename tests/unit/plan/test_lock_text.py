@@ -131,7 +131,9 @@ long_names = st.integers(min_value=1, max_value=200).map(lambda length: "a" * le
 @st.composite
 def references(draw):
     host = draw(st.sampled_from(("", "", "localhost:5000/", "ghcr.io/", "Registry/", "[::1]:5000/")))
-    path = "/".join(["team" if host else "acme", *draw(st.lists(words, max_size=2)), draw(st.one_of(words, long_names))])
+    path = "/".join(
+        ["team" if host else "acme", *draw(st.lists(words, max_size=2)), draw(st.one_of(words, long_names))]
+    )
     tag = draw(st.sampled_from(("", ":1", ":latest", ":1.10", f":{draw(tags)}")))
     digest = draw(st.one_of(st.just(""), digests.map(lambda text: f"@{text}")))
     return to_image(f"{host}{path}{tag}{digest}")
@@ -241,7 +243,12 @@ EDITS = {
     ),
     "an unknown part": (put("services:", "servces:"), place("services:"), 1, "unknown key `servces` at the top level"),
     "an unknown key of an image": (put("    digest:", "    digset:"), IMAGE + 1, 5, "unknown key `digset`"),
-    "an unknown key of a manifest": (put("        size", "        bytes"), place("size: 1000"), 9, "unknown key `bytes`"),
+    "an unknown key of a manifest": (
+        put("        size", "        bytes"),
+        place("size: 1000"),
+        9,
+        "unknown key `bytes`",
+    ),
     "an unknown key of a build": (put("    content", "    contents"), place("api:") + 1, 5, "unknown key `contents`"),
     "an unknown key of the topology": (put("  hash", "  hsah"), place("topology:") + 2, 3, "unknown key `hsah`"),
     "services as a list": (
@@ -398,7 +405,9 @@ def mutate(text: str, chance: random.Random) -> str:
                 lines[at] = lines[at].lstrip()
             case 5:
                 cut = chance.randrange(len(lines[at]) + 1)
-                lines[at] = lines[at][:cut] + chance.choice("\t\0:-[]{}&*!|>'\"%@`#\x85\ufeff²é\r,?~<") + lines[at][cut:]
+                lines[at] = (
+                    lines[at][:cut] + chance.choice("\t\0:-[]{}&*!|>'\"%@`#\x85\ufeff²é\r,?~<") + lines[at][cut:]
+                )
             case _:
                 cut = chance.randrange(len(lines[at]) + 1)
                 lines[at] = lines[at][:cut] + lines[at][cut + 1 :]

@@ -167,7 +167,9 @@ def test_for_one_more_platform_the_locked_content_is_asked_for_not_the_tag():
 
 
 def test_a_platform_of_one_service_is_asked_for_its_image_alone():
-    wanted = want(make_service("db", image="postgres:16", platform="linux/arm64"), make_service("cache", image="redis:7"))
+    wanted = want(
+        make_service("db", image="postgres:16", platform="linux/arm64"), make_service("cache", image="redis:7")
+    )
     assert list_questions(wanted, lock(PAIR), (AMD,)) == [Question("postgres:16", (ARM,), sha("postgres:16"))]
 
 

@@ -95,6 +95,25 @@ def test_credentials_are_looked_for_only_where_they_are_asked_for_and_once(regis
     assert not any("Authorization" in seen.headers for seen in open_one.seen)
 
 
+def test_credentials_are_looked_for_once_for_all_repositories_and_threads(registry, make_client):
+    asked = []
+    tokens = Tokens(registry, user=BASIC)
+    digests = {
+        name: registry.push_image(f"team/{name}", "1", layers=(len(name),)).digest for name in ("a", "bb", "ccc")
+    }
+    client = make_client(find_credentials=lambda host: (asked.append(host), ME)[1])
+    barrier = threading.Barrier(len(digests))
+
+    def ask(name):
+        barrier.wait()
+        return name, client.find_digest(Reference.parse(f"{registry.host}/team/{name}:1"))
+
+    with ThreadPoolExecutor(len(digests)) as pool:
+        assert dict(pool.map(ask, digests)) == digests
+    assert asked == [registry.host]
+    assert len(tokens.asked) == 3
+
+
 def test_a_wrong_password_is_shown_once_and_told(registry, make_client, app, image):
     registry.handlers.append(guard_by_password)
     client = make_client(find_credentials=lambda _host: Credentials("me", "wrong"))

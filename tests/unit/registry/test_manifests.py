@@ -139,7 +139,7 @@ def test_the_best_platform_that_fits_is_chosen():
 
 
 def test_a_newer_platform_does_not_fit_an_older_one():
-    with pytest.raises(RegistryError, match="^app has no image for linux/arm/v5\n  it has: linux/arm/v6\n"):
+    with pytest.raises(RegistryError, match=r"^app has no image for linux/arm/v5\n  it has: linux/arm/v6\n"):
         choose_manifests(Index({"linux/arm/v6": "6"}), ["linux/arm/v5"], "app")
 
 

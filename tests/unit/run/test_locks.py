@@ -111,7 +111,7 @@ def test_a_lock_that_is_none_is_told_by_its_name_and_place(topology):
     find_lock(topology).write_text("version: 1\ntopology: shop\n")
     with pytest.raises(LockError, match=r"shop/envspin\.lock is no lock") as caught:
         read_lock(topology)
-    assert caught.value.context[0].startswith("shop/envspin.lock:2:11: error[wrong-type]")
+    assert any(line.startswith("shop/envspin.lock:2:11: error[wrong-type]") for line in caught.value.context)
 
 
 def test_a_lock_that_cannot_be_read_is_told(topology):
@@ -318,7 +318,9 @@ def test_services_that_share_a_build_are_described_once(shop, monkeypatch):
     (shop / "compose.yaml").write_text("services: {one: {build: api}, two: {build: api}}")
     looked = []
     real = locks._describe
-    monkeypatch.setattr(locks, "_describe", lambda service, *rest: (looked.append(service.name), real(service, *rest))[1])
+    monkeypatch.setattr(
+        locks, "_describe", lambda service, *rest: (looked.append(service.name), real(service, *rest))[1]
+    )
     found = describe_builds(load(shop))
     assert found["one"] == found["two"]
     assert looked == ["one"]

@@ -13,12 +13,14 @@ import envspin.topology
 from envspin.topology.codes import CODES
 from envspin.topology.report import Report, mask_secrets
 
-SOURCES = {path.name: path.read_text(encoding="utf-8") for path in Path(envspin.topology.__file__).parent.glob("*.py")}
+TOPOLOGY = Path(envspin.topology.__file__).parent
+SOURCES = {path.name: path.read_text(encoding="utf-8") for path in TOPOLOGY.glob("*.py")}
+WARNED_LATER = "".join(path.read_text(encoding="utf-8") for path in (TOPOLOGY.parent / "run").glob("*.py"))
 COMPUTED = {"undefined-", "unsafe-host-"}
 
 
 def test_every_code_is_used():
-    text = "".join(source for name, source in SOURCES.items() if name != "codes.py")
+    text = WARNED_LATER + "".join(source for name, source in SOURCES.items() if name != "codes.py")
     unused = [code for code in CODES if f'"{code}"' not in text and not code.startswith(tuple(COMPUTED))]
     assert unused == []
 
