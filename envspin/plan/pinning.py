@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from envspin.plan.lock import LOCK_NAME, Lock, LockedBuild, LockedImage, name_stub
+from envspin.plan.lock import LOCK_NAME, Lock, LockedBuild, LockedImage, Manifest, name_stub
 from envspin.plan.lock_text import dump_lock
 from envspin.reference import normalize_platform
 
@@ -173,6 +173,15 @@ def _keep_time(answer: LockedImage, known: LockedImage | None) -> LockedImage:
     return replace(answer, resolved=known.resolved, platforms={**known.platforms, **answer.platforms})
 
 
+def _leave_gaps(question: Question, old: Lock | None) -> LockedImage:
+    """Return what is known of an answer before the question is asked."""
+    if old is None or question.digest is None:
+        return LockedImage(question.reference, UNRESOLVED, UNRESOLVED)
+    known = old.images[question.reference]
+    missing = [each for each in question.platforms if known.find_manifest(each) is None]
+    return replace(known, platforms={each: Manifest(UNRESOLVED, UNRESOLVED, 0) for each in missing})
+
+
 def compare_with_topology(lock: Lock | None, wanted: Wanted, platforms: Iterable[str] = ()) -> str:
     """Return a unified diff from a lock to the lock that the topology needs, with gaps for what is not resolved.
 
@@ -180,7 +189,7 @@ def compare_with_topology(lock: Lock | None, wanted: Wanted, platforms: Iterable
     """
     asked = {*(lock.platforms if lock is not None else ()), *platforms}
     questions = list_questions(wanted, lock, asked)
-    gaps = {each.reference: LockedImage(each.reference, UNRESOLVED, UNRESOLVED) for each in questions}
+    gaps = {each.reference: _leave_gaps(each, lock) for each in questions}
     needed = make_lock(wanted, lock, asked, gaps)
     if lock is not None and needed == lock:
         return ""

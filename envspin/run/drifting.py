@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from envspin.run.locking import open_registries, run_all
 from envspin.run.locks import find_lock, look_at_builds, require_lock
 from envspin.run.opening import load
 from envspin.topology import find_compose_file
-from envspin.topology.files import COMPOSE_FILE_NAMES, MAX_FILE_BYTES
+from envspin.topology.files import MAX_FILE_BYTES, holds_compose_file
 from envspin.topology.kubernetes import looks_like_kubernetes, read_workloads
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 REGISTRY = "registry"
 STDIN = "-"
+STDIN_NAME = "standard input"
 MANIFEST_SUFFIXES = frozenset((".yaml", ".yml", ".json"))
 
 
@@ -56,7 +58,7 @@ def find_drift(topology: Topology, against: str, engine: Engine | None) -> list[
     findings = compare_own_topology(lock, topology)
     if against == REGISTRY:
         return findings + ask_registries(lock, engine)
-    if against == STDIN or Path(against).exists():
+    if against == STDIN or os.path.exists(against):  # noqa: PTH110 - pathlib raises for names that are too long
         return findings + compare_with_file(lock, against, topology)
     if engine is None:
         message = f"{against!r} is no file, and no engine answers that could know an environment of that name"
@@ -67,9 +69,10 @@ def find_drift(topology: Topology, against: str, engine: Engine | None) -> list[
 def compare_own_topology(lock: Lock, topology: Topology) -> list[Finding]:
     """Return where a lock does not fit the topology that it was made from any more."""
     contents = look_at_builds(topology)
-    wanted = collect_wanted(topology, {name: build or LockedBuild("") for name, build in contents.items()})
+    # A build that begins with another image has changed, which is told as that: here its locked bases count.
+    wanted = collect_wanted(topology, {name: lock.builds.get(name, LockedBuild("")) for name in contents})
     stale = compare_topology(lock, wanted.services)
-    if not stale and lock.hash != wanted.hash and all(contents.values()):
+    if not stale and lock.hash != wanted.hash:
         stale = [Finding(OTHERS, "lock-stale", lock.hash, wanted.hash)]
     hashes = {name: build.content if build is not None else None for name, build in contents.items()}
     return stale + compare_builds(lock, hashes)
@@ -100,8 +103,10 @@ def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Find
     """Return where another file runs something else than the lock."""
     path = Path(against)
     if against == STDIN:
-        return match_workloads(lock, read_workloads(sys.stdin.read(MAX_FILE_BYTES), "standard input"))
-    if path.is_dir() and not any((path / name).exists() for name in COMPOSE_FILE_NAMES):
+        return match_workloads(
+            lock, read_workloads(_decode(sys.stdin.buffer.read(MAX_FILE_BYTES + 1), STDIN_NAME), STDIN_NAME)
+        )
+    if path.is_dir() and not holds_compose_file(path):
         files = [each for each in sorted(path.rglob("*")) if each.suffix in MANIFEST_SUFFIXES and each.is_file()]
         texts = {str(each): _read(each) for each in files}
         manifests = {name: text for name, text in texts.items() if looks_like_kubernetes(text, name)}
@@ -120,11 +125,17 @@ def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Find
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES).decode("utf-8-sig")
+            return _decode(file.read(MAX_FILE_BYTES + 1), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _decode(content: bytes, name: str) -> str:
+    """Return a text; one that is too long is left too long, so that whoever parses it refuses it."""
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text") from error
+        raise UsageError(f"{name} is not UTF-8 text") from error
 
 
 def list_references(topology: Topology) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform as host_platform
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -107,8 +107,12 @@ def run_all(work: Callable[[Question_], Answer], questions: Iterable[Question_],
 
     ``failed`` completes "3 ..." in its message.
     """
-    with ThreadPoolExecutor(QUESTIONS_AT_ONCE, thread_name_prefix="envspin-registry") as pool:
+    pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE, thread_name_prefix="envspin-registry")
+    try:
         futures = [pool.submit(work, question) for question in questions]
+        wait(futures)
+    finally:  # after an interruption nobody waits: whoever called closes what the workers wait for
+        pool.shutdown(wait=False, cancel_futures=True)
     errors = [error for future in futures if (error := future.exception()) is not None]
     for error in errors:
         if not isinstance(error, EnvspinError) or len(errors) == 1:

@@ -26,6 +26,11 @@ def display_name(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
+def holds_compose_file(folder: Path) -> bool:
+    """Tell whether a folder is a topology."""
+    return any(is_file(folder / name) for name in COMPOSE_FILE_NAMES)
+
+
 def is_file(path: Path) -> bool:
     """Tell whether ``path`` is a file that can be reached; names that no file can have are none."""
     return os.path.isfile(path)  # noqa: PTH113 - pathlib raises for names that are too long

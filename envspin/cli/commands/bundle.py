@@ -38,12 +38,13 @@ def command(request: TopologyRequest, *, output: Path, as_json: bool) -> None:
     from envspin.run.bundles import save_bundle  # noqa: PLC0415
     from envspin.run.images import ImageRules  # noqa: PLC0415
     from envspin.run.locks import find_lock  # noqa: PLC0415
+    from envspin.run.signals import terminable  # noqa: PLC0415
 
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}", hint="choose another --output")
     topology = request.load()
     began, progress = time.monotonic(), PlainProgress()
-    with cli_context.open_engine() as engine:
+    with terminable(), cli_context.open_engine() as engine:
         rules = ImageRules(
             topology=topology.name,
             lock=find_lock(topology),

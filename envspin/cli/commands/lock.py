@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,8 +64,9 @@ def command(
         check_lock(topology, platforms, as_json=as_json)
         return
     from envspin.run.locking import lock_topology  # noqa: PLC0415 - not needed for a help
+    from envspin.run.signals import terminable  # noqa: PLC0415
 
-    with cli_context.open_engine_if_any() as engine:
+    with terminable(), cli_context.open_engine_if_any() as engine:
         if local and engine is None:
             raise click.UsageError("--local needs an engine, and none answers: see `envspin doctor`")
         done = lock_topology(topology, engine=engine, platforms=platforms, upgrade=services, local=local)
@@ -76,8 +78,15 @@ def command(
 
 def _take_file(request: TopologyRequest, upgrade: tuple[str, ...]) -> tuple[TopologyRequest, tuple[str, ...]]:
     """Read ``--upgrade topologies/shop`` as it is meant: all of that topology, not a service of this folder."""
-    if request.paths == (Path(),) and upgrade and Path(upgrade[-1]).exists() and "/" in upgrade[-1]:
-        return replace(request, paths=(Path(upgrade[-1]),)), (*upgrade[:-1], ALL)
+    from envspin.topology.files import holds_compose_file  # noqa: PLC0415 - not needed for a help
+
+    if not upgrade or request.paths != (Path(),):
+        return request, upgrade
+    last = Path(upgrade[-1])
+    if os.path.exists(last) and (  # noqa: PTH110 - unlike pathlib, it raises nothing for impossible names
+        "/" in upgrade[-1] or not holds_compose_file(Path())
+    ):
+        return replace(request, paths=(last,)), (*upgrade[:-1], ALL)
     return request, upgrade
 
 
