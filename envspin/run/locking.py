@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
-    from envspin.engine.base import Engine
+    from envspin.engine.base import Engine, ImageInfo
     from envspin.model import Topology
     from envspin.plan.lock import Lock
     from envspin.plan.pinning import Question
@@ -57,7 +57,7 @@ def lock_topology(
 
     What still fits stays as it is, but for the images of the services in ``upgrade``. Images are locked for the
     engine's platform (this machine's where there is no engine), those of ``platforms``, and those that the lock names
-    already. With ``local``, an image that the engine holds and no registry gave it is locked by its id.
+    already. With ``local``, an image that the engine holds and no registry has is locked by its id.
 
     Raises RegistryError where images cannot be resolved, with all of them; LockError where the lock cannot be read or
     written. In either case the old lock is unchanged.
@@ -93,8 +93,16 @@ def ask(questions: Sequence[Question], engine: Engine | None, *, local: bool) ->
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def answer(question: Question) -> LockedImage:
-        held = _find_local(question, engine, now) if local and engine is not None else None
-        return held or _ask_registry(question, client, now)
+        held = engine.find_image(question.reference) if local and engine is not None else None
+        if held is not None and not held.digests:
+            return _lock_held(question, held, now)
+        try:
+            return _ask_registry(question, client, now)
+        except RegistryError:
+            # containerd's store gives an image that was built or loaded a digest, too: its id.
+            if held is None or set(held.digests) != {held.id}:
+                raise
+            return _lock_held(question, held, now)
 
     try:
         return run_all(answer, questions, "images cannot be resolved")
@@ -134,11 +142,8 @@ def _ask_registry(question: Question, client: RegistryClient, now: str) -> Locke
     return LockedImage(question.reference, found.digest, now, dict(found.manifests))
 
 
-def _find_local(question: Question, engine: Engine, now: str) -> LockedImage | None:
-    """Lock an image that no registry gave to the engine by its id; None where one did, or where it is not there."""
-    image = engine.find_image(question.reference)
-    if image is None or image.digests:
-        return None
+def _lock_held(question: Question, image: ImageInfo, now: str) -> LockedImage:
+    """Lock an image that only the engine has, by its id; raise LockError where that is not for all platforms."""
     platform = normalize_platform(image.platform)
     missing = [each for each in question.platforms if platform not in list_fitting_platforms(each)]
     if missing:

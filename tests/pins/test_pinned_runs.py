@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.contract.images import TESTBOX
 from tests.registry.publishing import move_tag
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nothing_left")]
@@ -201,6 +202,9 @@ def test_a_lock_edited_by_hand_is_noticed(project, part):
     image = project.lock()["1"]
     other = project.make("says version 2", platform="linux/amd64")
     project.push("says version 2", "2")
+    held = project.engine.find_image(TESTBOX)
+    if held is not None and held.id in held.digests:
+        pytest.skip("an engine with containerd's store does not say what an image's configuration is")
     manifest = image.platforms["linux/amd64"]
     before, after = {
         "digest": (manifest.digest, _digest_of(project, "2")),

@@ -15,8 +15,8 @@ TIME, LATER = "2025-01-02T03:04:05Z", "2025-06-07T08:09:10Z"
 
 
 def sha(text: str) -> str:
-    """Return the digest that stands for a text."""
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    """Return the digest that stands for a text; no image of the in-memory engine has it for an id."""
+    return f"sha256:{hashlib.sha256(f'content: {text}'.encode()).hexdigest()}"
 
 
 def lock_image(
@@ -74,7 +74,9 @@ class ScriptedRegistries:
 
     def find_digest(self, reference: Reference) -> str:
         self.looked.append(str(reference))
-        return reference.digest if reference.digest and reference.digest not in self.gone else sha(self._find(reference))
+        return (
+            reference.digest if reference.digest and reference.digest not in self.gone else sha(self._find(reference))
+        )
 
     def _find(self, reference: Reference) -> str:
         name = str(reference)

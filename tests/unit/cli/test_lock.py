@@ -71,7 +71,11 @@ def test_locking_says_what_it_wrote(invoke, engine, shop):
         f"+ postgres:16  {DB[:19]}",
         "wrote shop/envspin.lock: 3 images, for linux/amd64",
     ]
-    assert parse_lock(LOCK.read_text(), "lock").services == {"api": "api:1", "db": "postgres:16", "migrate": "migrate:1"}
+    assert parse_lock(LOCK.read_text(), "lock").services == {
+        "api": "api:1",
+        "db": "postgres:16",
+        "migrate": "migrate:1",
+    }
 
 
 def test_locking_again_says_that_nothing_changed(invoke, locked):

@@ -306,6 +306,8 @@ def test_another_base_is_in_the_diff():
 def test_a_platform_that_is_missing_is_in_the_diff():
     changes = find_changes(lock(PAIR), DB, CACHE, platforms=(ARM,))
     assert "+- linux/arm64" in changes
+    assert changes.count("+      linux/arm64:") == 2
+    assert all(line.startswith("+") for line in changes)
     assert compare_with_topology(lock(PAIR, AMD, ARM), PAIR, (ARM,)) == ""
 
 
@@ -361,6 +363,10 @@ def test_the_hash_changes_with_the_matrix_and_the_bases():
     matrix = want(DB, make_service("api", build=BUILD), matrix={"axes": {"db": ["postgres:15"]}})
     bases = want(DB, make_service("api", build=BUILD), bases=("python:3.12",))
     assert len({plain.hash, matrix.hash, bases.hash}) == 3
+
+
+def test_the_hash_is_the_same_from_one_envspin_to_the_next():
+    assert want(DB, CACHE).hash == "sha256:b50c4f00328b1f74ea34d98910e02123e3af59c04b08d0a9abfcc3b36637c0eb"
 
 
 def test_the_hash_does_not_change_with_the_order_of_services_or_with_what_is_in_a_build():

@@ -84,11 +84,16 @@ def test_a_new_file_gets_the_permissions_of_new_files(path):
     assert read_mode(path) == 0o640
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
-def test_what_is_raised_meanwhile_leaves_the_old_content_and_nothing_else(path, error):
-    with pytest.raises(type(error)) as caught, replacing(path) as file:
+def write_and_raise(path: Path, error: BaseException) -> None:
+    with replacing(path) as file:
         file.write(NEW)
         raise error
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+def test_what_is_raised_meanwhile_leaves_the_old_content_and_nothing_else(path, error):
+    with pytest.raises(type(error)) as caught:
+        write_and_raise(path, error)
     assert caught.value is error
     assert path.read_bytes() == OLD
     assert list_names(path) == ["file"]
@@ -105,10 +110,9 @@ def test_a_disk_that_is_full_leaves_the_old_content_and_nothing_else(path, monke
 
 def test_content_is_on_the_disk_before_it_takes_the_place_of_the_old(path, monkeypatch):
     calls = []
-    for name in ("fsync", "replace"):
-        monkeypatch.setattr(
-            os, name, lambda *words, name=name, real=getattr(os, name): (calls.append(name), real(*words))
-        )
+    fsync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append("fsync"), fsync(handle)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (calls.append("replace"), rename(old, new)))
     with replacing(path) as file:
         file.write(NEW)
     assert calls == ["fsync", "replace"]
