@@ -93,16 +93,19 @@ def ask(questions: Sequence[Question], engine: Engine | None, *, local: bool) ->
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def answer(question: Question) -> LockedImage:
-        held = engine.find_image(question.reference) if local and engine is not None else None
-        if held is not None and not held.digests:
+        held = engine.find_image(question.reference) if engine is not None else None
+        if local and held is not None and not held.digests:
             return _lock_held(question, held, now)
         try:
             return _ask_registry(question, client, now)
-        except RegistryError:
+        except RegistryError as error:
             # containerd's store gives an image that was built or loaded a digest, too: its id.
-            if held is None or set(held.digests) != {held.id}:
+            if held is None or not set(held.digests) <= {held.id}:
                 raise
-            return _lock_held(question, held, now)
+            if local:
+                return _lock_held(question, held, now)
+            error.hint = f"{error.hint or ''}; or lock what this engine holds of that name: `--local`".lstrip("; ")
+            raise
 
     try:
         return run_all(answer, questions, "images cannot be resolved")
