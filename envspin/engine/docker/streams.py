@@ -6,14 +6,17 @@ import codecs
 import threading
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import requests
 import urllib3
+from docker import errors as docker_errors
 from docker.types import CancellableStream
 
 from envspin.engine.base import ContainerEvent
 from envspin.engine.docker.client import raise_for_status
+from envspin.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,6 +120,9 @@ def run_exec(client: docker.APIClient, exec_id: str, timeout: float | None) -> t
     """
     url = f"{client.base_url}/v{client.api_version}/exec/{exec_id}/start"
     response = client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=(10, None))
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        response.close()
+        raise ConflictError("the container ended before the command began")
     raise_for_status(response)
     stream = CancellableStream(_demultiplex(response), response)
     reader = ClosableStream(stream)
@@ -141,7 +147,10 @@ def read_exit_code(client: docker.APIClient, exec_id: str) -> int:
     """
     deadline = time.monotonic() + EXIT_CODE_SECONDS
     while True:
-        code = client.exec_inspect(exec_id).get("ExitCode")
+        try:
+            code = client.exec_inspect(exec_id).get("ExitCode")
+        except docker_errors.NotFound:  # the engine forgets what ran in a container soon after its end
+            return KILLED
         if code is not None:
             return int(code)
         if time.monotonic() > deadline:
