@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 from docker import errors as docker_errors
+from urllib3 import HTTPResponse
 
 from envspin.engine.docker.streams import KILLED, read_exit_code, run_exec
 from envspin.errors import ConflictError
@@ -17,7 +18,7 @@ class Client:
 
     def post(self, url, **_):
         response = requests.Response()
-        response.status_code, response.url = 404, url
+        response.status_code, response.url, response.raw = 404, url, HTTPResponse()
         return response
 
     def exec_inspect(self, _id):
