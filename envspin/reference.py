@@ -11,6 +11,10 @@ DEFAULT_TAG = "latest"
 
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386"}
 _ARM_VARIANTS = {"armv5l": "v5", "armv6l": "v6", "armv7l": "v7", "armhf": "v7", "armel": "v6"}
+_KNOWN_ARCHITECTURES = {
+    *_ARCHITECTURES, *_ARCHITECTURES.values(), *_ARM_VARIANTS, "arm", "ppc64le", "s390x", "riscv64", "mips64le",
+}  # fmt: skip
+_SYSTEMS = {"linux", "windows", "darwin"}
 _LEAST_VARIANT, _USUAL_ARM = 5, 7
 
 
@@ -66,11 +70,10 @@ def normalize_platform(text: str) -> str:
     Variants that mean nothing (``amd64/v1``, ``arm64/v8``) are left out, as containerd does; ``arm`` is ``arm/v7``.
     """
     system, _, rest = text.lower().partition("/")
+    if system not in _SYSTEMS and system in _KNOWN_ARCHITECTURES:  # an architecture alone is one of Linux
+        system, rest = "linux", text.lower()
     architecture, _, variant = rest.partition("/")
-    if not architecture:  # one word is an architecture of Linux, unless it is a system
-        if system in {"linux", "windows", "darwin"}:
-            return f"{system}/amd64"
-        system, architecture = "linux", system
+    architecture = architecture or "amd64"
     if architecture in _ARM_VARIANTS:
         architecture, variant = "arm", variant or _ARM_VARIANTS[architecture]
     architecture = _ARCHITECTURES.get(architecture, architecture)

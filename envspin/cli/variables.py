@@ -29,12 +29,16 @@ def render_variables(variables: Mapping[str, str], style: str) -> str:
 
 
 def _quote(value: str) -> str:
-    """Quote a value so that Compose, python-dotenv and a shell's ``source`` read the same text back."""
+    r"""Quote a value so that Compose reads it back, and so do python-dotenv and a shell's ``source`` where they can.
+
+    A shell reads ``\n`` as two characters. A backtick that cannot stand in single quotes is written as Compose's octal
+    escape: a backslash before it would stay in Compose, and without one a shell would run what follows.
+    """
     if _PLAIN.fullmatch(value):
         return value
     if not any(character in value for character in "'\\\n"):  # Compose takes \' for a quote even in single quotes
         return f"'{value}'"
-    escaped = re.sub(r'([\\"$`])', r"\\\1", value).replace("\n", "\\n")
+    escaped = re.sub(r'([\\"$])', r"\\\1", value).replace("\n", "\\n").replace("`", r"\0140")
     return f'"{escaped}"'
 
 

@@ -122,7 +122,7 @@ def _match(known: list[EnvironmentSummary], selector: str) -> list[EnvironmentSu
     if exact:
         return exact
     path = Path(selector)
-    if os.sep in selector or path.is_dir():
+    if os.sep in selector or os.path.isdir(path):  # noqa: PTH112 - unlike pathlib, it raises nothing for long names
         topology = read_topology_name(path)
         return _require([each for each in known if each.topology == topology], known, selector)
     prefixed = [each for each in known if each.env.startswith(selector)]

@@ -20,14 +20,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     It lies beside ``path``, because only there can it be renamed at once, and gets the permissions of what it replaces.
     Raises OSError as writing does; then, too, ``path`` is as it was.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    target = path.resolve()  # a link stays, and what it leads to is replaced
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), _choose_mode(path))
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - one call, and the name says that it is atomic
+        os.replace(temporary, target)  # noqa: PTH105 - one call, and the name says that it is atomic
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108

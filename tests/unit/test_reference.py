@@ -68,6 +68,8 @@ def test_the_reference_of_a_content_has_no_tag_that_could_move():
         ("windows", "windows/amd64"),
         ("linux/aarch64", "linux/arm64"),
         ("linux/arm64/v8", "linux/arm64"),
+        ("arm64/v8", "linux/arm64"),
+        ("aarch64", "linux/arm64"),
         ("linux/arm64/v9", "linux/arm64/v9"),
         ("linux/arm", "linux/arm/v7"),
         ("linux/armhf", "linux/arm/v7"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from envspin.cli.variables import render_variables
@@ -29,6 +29,12 @@ def test_a_shell_reads_dotenv_back_where_it_is_one_line(value):
     assert read_back(render_variables({"NAME": value}, "dotenv")) == value
 
 
+@pytest.mark.parametrize("value", ["it's `id`", "a\\`id`", "\n`id`"])
+def test_a_shell_never_runs_what_stands_between_backticks(value):
+    assert read_back(render_variables({"NAME": value}, "dotenv")).count("id") == 1
+
+
+@example("\n`")
 @settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=40))
 def test_compose_reads_dotenv_back(tmp_path_factory, value):

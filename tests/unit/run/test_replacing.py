@@ -50,6 +50,15 @@ def test_whoever_reads_meanwhile_sees_the_old_one_to_its_end(path):
         assert reading.read() == OLD
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(path, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with replacing(link) as file:
+        file.write(NEW)
+    assert link.is_symlink()
+    assert path.read_bytes() == NEW
+
+
 def test_a_new_file_is_made(path):
     path.unlink()
     with replacing(path) as file:
