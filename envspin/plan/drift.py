@@ -13,9 +13,9 @@ from envspin.plan.lock import LockedBuild, LockedImage
 from envspin.reference import OFFICIAL, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from envspin.plan.lock import Lock
+    from envspin.plan.lock import Lock, Manifest
     from envspin.topology.kubernetes import Workload
 
 Kind: TypeAlias = Literal[
@@ -34,6 +34,7 @@ Kind: TypeAlias = Literal[
     "not-running",
     "only-here",
     "only-there",
+    "registry-differs",
     "tag-gone",
     "tag-moved",
 ]
@@ -54,6 +55,8 @@ KINDS: Mapping[Kind, str] = {
     "not-running": "nothing runs of the service",
     "only-here": "nothing there corresponds to the service",
     "only-there": "no locked service corresponds to it",
+    "registry-differs": "the same repository and tag, but in another registry: "
+    "write a digest there to prove that it is the same",
     "tag-gone": "the registry no longer has the tag",
     "tag-moved": "the tag now leads to another image",
 }
@@ -61,6 +64,8 @@ KINDS: Mapping[Kind, str] = {
 
 OTHERS = "(matrix or stub)"
 """Stands for a service where an image is locked that no service runs by itself; no service can have such a name."""
+TOPOLOGY = "(topology)"
+"""Stands for a service where a finding is about no single one; no service can have such a name."""
 _BUILD = "build"
 _KINDS_OF_IMAGES: tuple[Kind, Kind, Kind] = ("tag-moved", "tag-gone", "digest-gone")
 _KINDS_OF_BASES: tuple[Kind, Kind, Kind] = ("base-moved", "base-gone", "base-gone")
@@ -72,7 +77,7 @@ class Finding:
     """One thing that is not as it was locked; ``locked`` and ``found`` are None on a side that has nothing."""
 
     service: str
-    """For ``only-there`` of Kubernetes, the name of the container; ``OTHERS`` for images that no service runs."""
+    """For ``only-there`` of Kubernetes, the name of the container; else ``OTHERS`` or ``TOPOLOGY`` may stand here."""
     kind: Kind
     locked: str | None
     """``postgres:16.4@sha256:...``, or ``build sha256:...``."""
@@ -123,7 +128,7 @@ def compare_registry(lock: Lock, tags: Mapping[str, str | None], gone: Collectio
                 found.append(Finding(service, tag_gone, image.pin(), None))
             elif digest != image.digest:
                 found.append(Finding(service, moved, image.pin(), _add_digest(image.reference, digest)))
-        if not _list_digests(image).isdisjoint(gone):
+        if not set(gone).isdisjoint(image.digests):
             found.append(Finding(service, digest_gone, image.pin(), None))
     return _in_order(found)
 
@@ -212,7 +217,7 @@ def compare_references(lock: Lock, other: Mapping[str, str | None]) -> list[Find
 
 def _is_reference_of(image: LockedImage, other: Reference) -> bool:
     if other.digest is not None:
-        return other.digest in _list_digests(image)
+        return other.digest in image.digests
     own = Reference.parse(image.reference)
     return (own.registry, own.repository, own.tag) == (other.registry, other.repository, other.tag)
 
@@ -253,20 +258,26 @@ def _compare_made(service: str, lock: Lock, other: Lock) -> Iterator[Finding]:
 
 
 def _is_same_image(here: LockedImage, there: LockedImage) -> bool:
-    if here.digest is not None and there.digest is not None:
-        return here.digest in _list_digests(there) or there.digest in _list_digests(here)
+    """Compare what would run, for each platform that both have: an index may be made anew around the same manifests."""
     shared = here.platforms.keys() & there.platforms
-    return bool(shared) and all(here.platforms[each].config == there.platforms[each].config for each in shared)
+    if not shared:
+        return here.digest is not None and here.digest == there.digest
+    return all(_is_same_manifest(here.platforms[each], there.platforms[each]) for each in shared)
 
 
-def match_workloads(lock: Lock, workloads: Sequence[Workload]) -> list[Finding]:
+def _is_same_manifest(here: Manifest, there: Manifest) -> bool:
+    if here.digest is not None and there.digest is not None:
+        return here.digest == there.digest
+    return here.config == there.config
+
+
+def match_workloads(lock: Lock, workloads: Iterable[Workload]) -> list[Finding]:
     """Return where the containers of Kubernetes manifests run something else.
 
-    A container belongs to the services of its repository: in the same registry, else in one that mirrors the other
-    under the same path, else wherever its digest is the locked one. Of several it belongs to the one of its name, else
-    to those with exactly its image, else to all of them. Where there is none, it belongs to the service of its name.
-    What belongs together is the same if the digest is, or without a digest the repository (which may be a mirror's)
-    and the tag.
+    A container belongs to the service of its name. Under another name it belongs to the services of its repository: in
+    the same registry, else in one that may mirror the other, else wherever its digest is the locked one; of several to
+    those with exactly its image, else to all of them. What belongs together is the same if the digest is, or without a
+    digest registry, repository and tag: who else has a repository of the same path decides alone what lies there.
     """
     pins = list_pins(lock)
     found: list[Finding] = []
@@ -274,38 +285,36 @@ def match_workloads(lock: Lock, workloads: Sequence[Workload]) -> list[Finding]:
     for workload in workloads:
         shown = f"{workload.image} ({workload.owner})"
         reference = Reference.parse(workload.image)
-        services = _find_services(pins, workload.container, reference)
+        services = [workload.container] if workload.container in pins else _find_services(pins, reference)
         missing.difference_update(services)
         if not services:
             found.append(Finding(workload.container, "only-there", None, shown))
         for service in services:
-            pin = pins[service]
-            if isinstance(pin, LockedBuild):
-                found.append(Finding(service, "built-here", _describe(pin), shown))
-            elif not _is_copy_of(pin, reference):
-                found.append(Finding(service, "image-differs", _describe(pin), shown))
+            kind = _compare_container(pins[service], reference)
+            if kind is not None:
+                found.append(Finding(service, kind, _describe(pins[service]), shown))
     found += [Finding(service, "only-here", _describe(pins[service]), None) for service in missing]
     return _in_order(found)
 
 
-def _find_services(pins: Mapping[str, _Pin], container: str, reference: Reference) -> list[str]:
+def _find_services(pins: Mapping[str, _Pin], reference: Reference) -> list[str]:
     images = {service: pin for service, pin in pins.items() if isinstance(pin, LockedImage)}
     written = {service: Reference.parse(image.reference) for service, image in images.items()}
     places = {service: (own.registry, own.repository) for service, own in written.items()}
     found = [service for service, place in places.items() if place == (reference.registry, reference.repository)]
     found = found or [service for service, own in written.items() if _is_mirrored(own, reference)]
-    found = found or [service for service, image in images.items() if reference.digest in _list_digests(image)]
-    if container in pins and (container in found or not found):
-        return [container]
-    return [service for service in found if _is_copy_of(images[service], reference)] or found
+    found = found or [service for service, image in images.items() if reference.digest in image.digests]
+    return [each for each in found if _compare_container(images[each], reference) != "image-differs"] or found
 
 
-def _is_copy_of(image: LockedImage, other: Reference) -> bool:
-    if other.digest is not None:
-        return other.digest in _list_digests(image)
-    own = Reference.parse(image.reference)
-    same_place = (own.registry, own.repository) == (other.registry, other.repository)
-    return own.tag == other.tag and (same_place or _is_mirrored(own, other))
+def _compare_container(pin: _Pin, reference: Reference) -> Kind | None:
+    if isinstance(pin, LockedBuild):
+        return "built-here"
+    if _is_reference_of(pin, reference):
+        return None
+    own = Reference.parse(pin.reference)
+    is_copy = reference.digest is None and own.tag == reference.tag and _is_mirrored(own, reference)
+    return "registry-differs" if is_copy else "image-differs"
 
 
 def _is_mirrored(one: Reference, other: Reference) -> bool:
@@ -327,12 +336,6 @@ def list_pins(lock: Lock) -> dict[str, LockedImage | LockedBuild]:
         if pin is not None:
             found[service] = pin
     return found
-
-
-def _list_digests(image: LockedImage) -> set[str]:
-    """Return every digest by which a registry knows an image: its index and its manifests."""
-    digests = {image.digest, *(manifest.digest for manifest in image.platforms.values())}
-    return {digest for digest in digests if digest is not None}
 
 
 def _describe(pin: _Pin) -> str:

@@ -83,7 +83,7 @@ class Lock:
     """The pins of one topology."""
 
     topology: str
-    """Its name."""
+    """Its name when it was first locked: where the file says none that is its folder's, which may differ elsewhere."""
     hash: str
     """``sha256:...`` of all that decides what has to be locked."""
     services: Mapping[str, str | None] = field(default_factory=dict)
@@ -94,8 +94,18 @@ class Lock:
     """By service; the build of a stub is called ``SERVICE (stub)``."""
     platforms: tuple[str, ...] = ()
     """Those that images are locked for, sorted; a service with a ``platform`` of its own has that one instead."""
+    file: str = ""
+    """The name of the Compose file beside it that it was made from; empty where that is not known."""
+
+
+_STUB = " (stub)"
 
 
 def name_stub(service: str) -> str:
     """Return what a service's stub is called among the builds: no service can have such a name."""
-    return f"{service} (stub)"
+    return f"{service}{_STUB}"
+
+
+def is_stub(name: str) -> bool:
+    """Tell whether a build is called as that of a stub."""
+    return name.endswith(_STUB)

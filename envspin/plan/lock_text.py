@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.errors import LockError, TopologyError
-from envspin.plan.lock import LOCK_VERSION, Lock, LockedBuild, LockedImage, Manifest
+from envspin.plan.lock import LOCK_VERSION, Lock, LockedBuild, LockedImage, Manifest, is_stub
 from envspin.reference import normalize_platform
 from envspin.topology.formats import to_image
 from envspin.topology.nodes import Document, Mapping
@@ -39,7 +39,7 @@ def dump_lock(lock: Lock) -> str:
     """Return the text of a lock."""
     document = {
         "version": LOCK_VERSION,
-        "topology": {"name": lock.topology, "hash": lock.hash},
+        "topology": {"name": lock.topology, **({"file": lock.file} if lock.file else {}), "hash": lock.hash},
         "platforms": sorted(lock.platforms),
         "services": {name: image for name, image in sorted(lock.services.items()) if image is not None},
         "images": {reference: _describe_image(image) for reference, image in sorted(lock.images.items())},
@@ -121,7 +121,8 @@ def _read_lock(reader: Reader, root: Mapping) -> Lock:
     return Lock(
         topology=_require(reader, heading, root, "topology", "name", str),
         hash=_require(reader, heading, root, "topology", "hash", _to_digest),
-        services={**services, **{name: None for name in builds if not name.endswith(")")}},
+        file=(reader.text(heading["file"], "topology.file") or "") if "file" in heading else "",
+        services={**services, **{name: None for name in builds if not is_stub(name)}},
         images=images,
         builds=builds,
         platforms=tuple(sorted(reader.strings(platforms, "platforms") or ())) if platforms is not None else (),
@@ -178,7 +179,7 @@ def _each(reader: Reader, node: Node | None, what: str) -> Iterator[tuple[str, E
 
 
 _KNOWN = {
-    "topology": ("name", "hash"),
+    "topology": ("name", "file", "hash"),
     "images": ("digest", "resolved", "platforms"),
     "platforms": ("digest", "config", "size"),
     "builds": ("content", "bases"),

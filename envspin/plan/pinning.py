@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from envspin.plan.lock import LOCK_NAME, Lock, LockedBuild, LockedImage, Manifest, name_stub
 from envspin.plan.lock_text import dump_lock
+from envspin.plan.sources import find_makers
 from envspin.reference import normalize_platform
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Wanted:
 
     topology: str
     hash: str
+    file: str = ""
+    """The name of the first Compose file."""
     services: Mapping[str, str | None] = field(default_factory=dict)
     images: Mapping[str, Need] = field(default_factory=dict)
     builds: Mapping[str, LockedBuild] = field(default_factory=dict)
@@ -59,6 +62,8 @@ class Question:
     platforms: tuple[str, ...]
     digest: str | None = None
     """Set where only platforms are missing: then this content is asked for, wherever the tag points by now."""
+    users: tuple[str, ...] = field(default=(), compare=False)
+    """The services that need the answer."""
 
 
 def list_builds(topology: Topology) -> dict[str, Service]:
@@ -66,13 +71,12 @@ def list_builds(topology: Topology) -> dict[str, Service]:
 
     A service that only names the image which another one builds runs what is built.
     """
-    built = {service.image: service for service in topology.services.values() if service.build and service.image}
+    makers = find_makers(topology)
     found = {}
     for key, service in _list_services(topology):
-        if service.build is not None:
-            found[key] = service
-        elif service.image in built:
-            found[key] = built[service.image]
+        maker = service if service.build is not None else makers.get(str(service.image))
+        if maker is not None:
+            found[key] = maker
     return found
 
 
@@ -98,7 +102,8 @@ def collect_wanted(topology: Topology, builds: Mapping[str, LockedBuild]) -> Wan
     for reference, name, service in uses:
         images[reference] = _add_use(images.get(reference, Need()), name, service.platform or _build_platform(service))
     services = {name: None if name in built else service.image for name, service in topology.services.items()}
-    return Wanted(topology.name, _hash(services, images, built), services, images, dict(builds))
+    file = topology.files[0].name if topology.files else ""
+    return Wanted(topology.name, _hash(services, images, built), file, services, images, dict(builds))
 
 
 def _build_platform(service: Service) -> str | None:
@@ -140,10 +145,11 @@ def list_questions(
     for reference, need in sorted(wanted.images.items()):
         needed = tuple(need.list_platforms(asked))
         known = old.images.get(reference) if old is not None else None
+        users = tuple(sorted(need.users))
         if known is None or need.users & set(upgrade):
-            questions.append(Question(reference, needed))
+            questions.append(Question(reference, needed, users=users))
         elif any(known.find_manifest(each) is None for each in needed):
-            questions.append(Question(reference, needed, known.digest))
+            questions.append(Question(reference, needed, known.digest, users))
     return questions
 
 
@@ -157,7 +163,8 @@ def make_lock(wanted: Wanted, old: Lock | None, platforms: Iterable[str], answer
         if image is not None:
             images[reference] = image
     return Lock(
-        topology=wanted.topology,
+        topology=wanted.topology if old is None else old.topology,
+        file=wanted.file,
         hash=wanted.hash,
         services=wanted.services,
         images=images,
@@ -191,7 +198,9 @@ def compare_with_topology(lock: Lock | None, wanted: Wanted, platforms: Iterable
     questions = list_questions(wanted, lock, asked)
     gaps = {each.reference: _leave_gaps(each, lock) for each in questions}
     needed = make_lock(wanted, lock, asked, gaps)
-    if lock is not None and needed == lock:
+    if lock is not None:  # a name is often that of the folder, which may be called otherwise elsewhere
+        needed = replace(needed, topology=lock.topology, file=lock.file)
+    if needed == lock:
         return ""
     before = dump_lock(lock).splitlines(keepends=True) if lock is not None else []
     after = dump_lock(needed).splitlines(keepends=True)

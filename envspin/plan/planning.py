@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from envspin.errors import UsageError
 from envspin.model import Condition
-from envspin.plan.lock import name_stub
 from envspin.plan.readiness import known_ports
 from envspin.plan.selection import Selection, select_services
+from envspin.plan.sources import ImageSource, collect_images, find_unlocked, lock_source
 from envspin.plan.traversal import find_dependencies, sort_by_needs
 from envspin.topology.garbage import without_collection
 from envspin.topology.templates import ServiceField, parse_template
@@ -17,14 +17,11 @@ from envspin.topology.templates import ServiceField, parse_template
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from envspin.model import Build, Dependency, Service, Topology
-    from envspin.plan.lock import Lock, LockedImage
+    from envspin.model import Dependency, Service, Topology
+    from envspin.plan.lock import Lock
 
 Pin = Literal["set", "locked", "built", "unlocked"]
 OperationKind = Literal["network", "volume", "image", "create", "start", "ready"]
-
-SHORT_DIGEST = len("sha256:") + 12
-"""Characters of a digest that people are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +41,6 @@ class Operation:
     def id(self) -> str:
         """Name the operation uniquely within its plan."""
         return f"{self.kind}:{self.subject}"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSource:
-    """One image to have before containers are created: pulled by reference, or built."""
-
-    key: str
-    reference: str | None
-    build: Build | None
-    platform: str | None
-    services: tuple[str, ...]
-    locked: LockedImage | None = None
-    """What the lock says that the reference stands for."""
-    lock_name: str = ""
-    """What the lock calls a build."""
-    bases: Mapping[str, LockedImage] = field(default_factory=dict)
-    """The locked images that a build begins with, by what its Dockerfile calls them."""
-
-    def find_platform(self, usual: str) -> str:
-        """Return the platform that it is for, ``usual`` where nothing names one."""
-        only = self.build.platforms if self.build is not None else ()
-        return self.platform or (only[0] if len(only) == 1 else usual)
-
-    def describe(self) -> str:
-        """Say in a few words how the image is had."""
-        if self.build is not None:
-            base = " on its locked base" if self.bases else ""
-            return f"built{base} from {self.build.context} unless that is unchanged"
-        if self.locked is not None:
-            if self.locked.digest is None:
-                manifest = next(iter(self.locked.platforms.values()))
-                return f"held by the engine as locked ({manifest.config[:SHORT_DIGEST]})"
-            return f"pulled as locked ({self.locked.digest[:SHORT_DIGEST]}) unless the engine holds it"
-        return "pulled unless the engine holds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +90,7 @@ def make_plan(topology: Topology, selection: Selection | None = None, lock: Lock
         )
     sort_by_needs(find_dependencies(selected.services))  # a stub can close a cycle that the file did not have
     check_exports(topology, selected.services)
-    images = _collect_images(selected.services)
+    images = collect_images(topology, selected.services)
     if lock is not None:
         images = {key: lock_source(source, lock, selection) for key, source in images.items()}
     unsorted = {operation.id: operation for operation in _list_operations(topology, selected.services, images)}
@@ -159,51 +122,6 @@ def check_exports(topology: Topology, services: Mapping[str, Service]) -> None:
                     f"export {variable}: service {part.service} does not publish port {part.port}",
                     hint=f"list the port under services.{part.service}.ports",
                 )
-
-
-def _collect_images(services: Mapping[str, Service]) -> dict[str, ImageSource]:
-    """Gather each distinct image once: services with the same build or reference share it.
-
-    A service that only names an image which another one builds (its `image` beside `build`) runs what is built.
-    """
-    users: dict[tuple[str | None, str, str | None], list[Service]] = {}
-    built = {service.image: service.build for service in services.values() if service.build and service.image}
-    for service in services.values():
-        build = service.build or built.get(str(service.image))
-        identity = (None, repr(build), service.platform) if build else (service.image, "", service.platform)
-        users.setdefault(identity, []).append(service)
-    for group in users.values():  # who builds comes before who only names the image that is built
-        group.sort(key=lambda service: service.build is None)
-    sources = {}
-    for group in users.values():
-        first = group[0]
-        key = first.name if first.build else str(first.image)
-        if key in sources:  # one reference for two platforms
-            key = f"{key} for {first.platform or 'this platform'}"
-        reference = None if first.build else first.image
-        sources[key] = ImageSource(key, reference, first.build, first.platform, tuple(each.name for each in group))
-    return sources
-
-
-def lock_source(source: ImageSource, lock: Lock, selection: Selection) -> ImageSource:
-    """Return the source with what the lock says of it."""
-    if source.build is None:
-        return replace(source, locked=lock.images.get(str(source.reference)))
-    first = source.services[0]
-    name = name_stub(first) if first in selection.stub else first
-    build = lock.builds.get(name)
-    bases = {base: lock.images[base] for base in build.bases} if build is not None else {}
-    return replace(source, lock_name=name, bases=bases)
-
-
-def find_unlocked(images: Mapping[str, ImageSource], lock: Lock, selection: Selection) -> Iterator[str]:
-    """Yield the images that the lock does not hold, but those that were chosen for this run by a digest."""
-    for key, source in images.items():
-        if source.build is not None:
-            if source.lock_name not in lock.builds:
-                yield key
-        elif source.locked is None and not ("@" in key and selection.pins.keys() & set(source.services)):
-            yield key
 
 
 def _list_operations(

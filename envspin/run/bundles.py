@@ -16,18 +16,19 @@ from envspin.errors import LockError, UsageError
 from envspin.plan.lock import LOCK_NAME
 from envspin.plan.lock_text import dump_lock
 from envspin.plan.pinning import compare_with_topology, list_builds
-from envspin.plan.planning import ImageSource
+from envspin.plan.sources import ImageSource
 from envspin.run.images import ensure_image, ensure_locked
 from envspin.run.locks import require_lock, suggest_locking, survey
 from envspin.run.replacing import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from envspin.engine.base import Engine
     from envspin.model import Topology
     from envspin.plan.lock import Lock
+    from envspin.plan.pinning import Need
     from envspin.run.images import ImageRules
 
 CONTENTS_NAME = "envspin-bundle.json"
@@ -62,13 +63,13 @@ def save_bundle(engine: Engine, topology: Topology, output: Path, rules: ImageRu
     Raises LockError where the lock is missing or does not fit the topology, ImageError where an image cannot be had,
     UsageError where the file cannot be written; what stood there before is unchanged then.
     """
-    lock = require_lock(topology)
-    if compare_with_topology(lock, survey(topology)):
+    lock, wanted = require_lock(topology), survey(topology)
+    if compare_with_topology(lock, wanted):
         raise LockError(
             f"the lock of {topology.name} does not fit it any more",
             hint=f"`{suggest_locking(topology)}` brings it up to date",
         )
-    images = tuple(_gather(engine, topology, lock, rules))
+    images = tuple(_gather(engine, topology, lock, wanted.images, rules))
     bundle = Bundle(lock.topology, rules.platform, images)
     try:
         _write(engine, bundle, lock, output)
@@ -79,11 +80,11 @@ def save_bundle(engine: Engine, topology: Topology, output: Path, rules: ImageRu
     return bundle
 
 
-def _gather(engine: Engine, topology: Topology, lock: Lock, rules: ImageRules) -> Iterator[BundledImage]:
+def _gather(
+    engine: Engine, topology: Topology, lock: Lock, needs: Mapping[str, Need], rules: ImageRules
+) -> Iterator[BundledImage]:
     for reference, image in lock.images.items():
-        # An image that every service runs for one platform of its own is not locked for the engine's.
-        platforms = [rules.platform] if image.find_manifest(rules.platform) is not None else list(image.platforms)
-        for platform in platforms:
+        for platform in needs[reference].list_platforms([rules.platform]):
             yield BundledImage(reference, ensure_locked(engine, image, platform, rules, key=reference).id)
     for name, service in list_builds(topology).items():
         bases = {base: lock.images[base] for base in lock.builds[name].bases}
@@ -94,19 +95,14 @@ def _gather(engine: Engine, topology: Topology, lock: Lock, rules: ImageRules) -
 
 
 def _write(engine: Engine, bundle: Bundle, lock: Lock, output: Path) -> None:
-    names = [each.name if each.built else _name_saved(engine, each) for each in bundle.images]
+    # By id, because loading an image by its tag would take that from whatever has it there; ours for builds are unique.
+    names = [each.name if each.built else each.id for each in bundle.images]
     with replacing(output) as file:
         engine.save_images(list(dict.fromkeys(names)), file.write)
         file.seek(0)
         with tarfile.open(fileobj=file, mode="a") as tar:
             _add(tar, CONTENTS_NAME, json.dumps({"format": FORMAT, **asdict(bundle)}, indent=2).encode())
             _add(tar, LOCK_NAME, dump_lock(lock).encode())
-
-
-def _name_saved(engine: Engine, image: BundledImage) -> str:
-    """Return the image's own tag where it leads to the locked image, so that the archive keeps it; else its id."""
-    found = engine.find_image(image.name) if "@" not in image.name else None
-    return image.name if found is not None and found.id == image.id else image.id
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -143,11 +139,12 @@ def read_bundle(path: Path) -> Bundle:
     """Return what is in a bundle; raise UsageError for a file that is none."""
     try:
         with tarfile.open(path, "r:") as tar:
-            file = tar.extractfile(CONTENTS_NAME)
+            member = tar.getmember(CONTENTS_NAME)
+            file = tar.extractfile(member) if member.isreg() else None
             return _parse(json.loads(file.read(MAX_CONTENTS) if file is not None else b""), path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (tarfile.TarError, KeyError, ValueError, TypeError) as error:
+    except (tarfile.TarError, KeyError, ValueError, TypeError, RecursionError, EOFError) as error:
         raise UsageError(
             f"{path} is no bundle, or not all of one", hint="`envspin bundle FILE -o shop.tar` writes one"
         ) from error
@@ -159,5 +156,12 @@ def _parse(document: dict[str, object], path: Path) -> Bundle:
     images = document["images"]
     if not isinstance(images, list):
         raise TypeError(images)
-    found = tuple(BundledImage(str(each["name"]), str(each["id"]), bool(each["built"])) for each in images)
-    return Bundle(str(document["topology"]), str(document["platform"]), found)
+    found = tuple(BundledImage(_to_word(each["name"]), _to_word(each["id"]), bool(each["built"])) for each in images)
+    return Bundle(_to_word(document["topology"]), _to_word(document["platform"]), found)
+
+
+def _to_word(text: object) -> str:
+    """Return what may be printed of a file that came from elsewhere."""
+    if not isinstance(text, str) or not text.isprintable():
+        raise TypeError(text)
+    return text

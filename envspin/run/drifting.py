@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from envspin.errors import ManifestNotFoundError, UsageError
 from envspin.plan.drift import (
-    OTHERS,
+    TOPOLOGY,
     Finding,
     Running,
     compare_builds,
@@ -40,11 +41,15 @@ if TYPE_CHECKING:
     from envspin.model import Topology
     from envspin.plan.lock import Lock
     from envspin.run.service import ServiceHandle
+    from envspin.topology.kubernetes import Workload
 
 REGISTRY = "registry"
 STDIN = "-"
 STDIN_NAME = "standard input"
 MANIFEST_SUFFIXES = frozenset((".yaml", ".yml", ".json"))
+MAX_FILES = 2000
+"""Files of a folder that are looked at: more of them are hardly what somebody deploys."""
+PACKAGES = "node_modules"
 
 
 def find_drift(topology: Topology, against: str, engine: Engine | None) -> list[Finding]:
@@ -73,14 +78,14 @@ def compare_own_topology(lock: Lock, topology: Topology) -> list[Finding]:
     wanted = collect_wanted(topology, {name: lock.builds.get(name, LockedBuild("")) for name in contents})
     stale = compare_topology(lock, wanted.services)
     if not stale and lock.hash != wanted.hash:
-        stale = [Finding(OTHERS, "lock-stale", lock.hash, wanted.hash)]
+        stale = [Finding(TOPOLOGY, "lock-stale", lock.hash, wanted.hash)]
     hashes = {name: build.content if build is not None else None for name, build in contents.items()}
     return stale + compare_builds(lock, hashes)
 
 
 def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
     """Return what the registries no longer have as it was locked, having asked for every tag and every digest."""
-    tagged = [Reference.parse(each) for each in list_tagged(lock)]
+    tagged = [replace(Reference.parse(each), digest=None) for each in list_tagged(lock)]
     exact = [Reference.parse(image.reference).at(digest) for image in lock.images.values() for digest in image.digests]
     client = open_registries(engine)
 
@@ -107,12 +112,7 @@ def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Find
             lock, read_workloads(_decode(sys.stdin.buffer.read(MAX_FILE_BYTES + 1), STDIN_NAME), STDIN_NAME)
         )
     if path.is_dir() and not holds_compose_file(path):
-        files = [each for each in sorted(path.rglob("*")) if each.suffix in MANIFEST_SUFFIXES and each.is_file()]
-        texts = {str(each): _read(each) for each in files}
-        manifests = {name: text for name, text in texts.items() if looks_like_kubernetes(text, name)}
-        if not manifests:
-            raise UsageError(f"the folder {against} holds neither a Compose file nor Kubernetes manifests")
-        return match_workloads(lock, [each for name, text in manifests.items() for each in read_workloads(text, name)])
+        return match_workloads(lock, _read_folder(path))
     file = find_compose_file(path)
     text = _read(file)
     if file.suffix == find_lock(topology).suffix:
@@ -120,6 +120,37 @@ def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Find
     if looks_like_kubernetes(text, against):
         return match_workloads(lock, read_workloads(text, against))
     return compare_references(lock, list_references(load(file, allow_unsafe=True)))
+
+
+def _read_folder(folder: Path) -> list[Workload]:
+    """Return the workloads of all manifests in a folder; file by file, as the texts may be large."""
+    found: list[Workload] = []
+    any_manifests = False
+    for path in _list_files(folder):
+        text = _read(path)
+        if looks_like_kubernetes(text, str(path)):
+            any_manifests = True
+            found += read_workloads(text, str(path))
+    if not any_manifests:
+        raise UsageError(f"the folder {folder} holds neither a Compose file nor Kubernetes manifests")
+    return found
+
+
+def _list_files(folder: Path) -> list[Path]:
+    """Return the YAML and JSON files below a folder; what hidden folders and installed packages hold is not meant."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [each for each in folders if not each.startswith(".") and each != PACKAGES]
+        paths = (Path(place, name) for name in names)
+        found += [each for each in paths if each.suffix in MANIFEST_SUFFIXES and each.is_file()]
+        if len(found) > MAX_FILES:
+            message = f"the folder {folder} holds more than {MAX_FILES} YAML and JSON files"
+            raise UsageError(message, hint="name a folder or a file that holds less")
+    return sorted(found)
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _read(path: Path) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from envspin.engine.base import Engine, ImageInfo
     from envspin.model import Build
     from envspin.plan.lock import LockedImage
-    from envspin.plan.planning import ImageSource
+    from envspin.plan.sources import ImageSource
 
 PullPolicy = Literal["missing", "always", "never"]
 HASH_CHARACTERS = 16

@@ -14,7 +14,7 @@ from envspin.plan.lock import LockedImage, Manifest
 from envspin.plan.pinning import list_questions, make_lock
 from envspin.reference import Reference, list_fitting_platforms, normalize_platform
 from envspin.registry import RegistryClient
-from envspin.run.locks import find_lock, hold_lock_file, read_lock, survey, write_lock
+from envspin.run.locks import check_file, find_lock, hold_lock_file, read_lock, survey, write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -56,21 +56,31 @@ def lock_topology(
     """Bring a topology's lock up to date and return what that changed.
 
     What still fits stays as it is, but for the images of the services in ``upgrade``. Images are locked for the
-    engine's platform (this machine's where there is no engine), those of ``platforms``, and those that the lock names
-    already. With ``local``, an image that the engine holds and no registry has is locked by its id.
+    platforms that the lock names already and for those of ``platforms``. A new lock is for the engine's own, too (this
+    machine's where there is no engine), which an image may lack if ``platforms`` names others. With ``local``, an image
+    that the engine holds and no registry has is locked by its id.
 
     Raises RegistryError where images cannot be resolved, with all of them; LockError where the lock cannot be read or
     written. In either case the old lock is unchanged.
     """
     with hold_lock_file(topology):
         wanted, before = survey(topology), read_lock(topology)
-        usual = engine.info().platform if engine is not None else name_own_platform()
-        asked = {usual, *map(normalize_platform, platforms), *(before.platforms if before is not None else ())}
+        check_file(topology, before)
+        needed = {*map(normalize_platform, platforms), *(before.platforms if before is not None else ())}
+        own = None if before is not None and before.platforms else _find_own_platform(engine)
+        asked = {*needed, *([own] if own is not None else [])}
         questions = list_questions(wanted, before, asked, upgrade=upgrade)
-        answers = ask(questions, engine, local=local) if questions else []
+        spare = own if needed and own not in needed else None
+        answers = ask(questions, engine, local=local, spare=spare) if questions else []
+        if any(wanted.images[each.reference].usual and not each.find_manifest(own or "") for each in answers if spare):
+            asked = needed
         after = make_lock(wanted, before, asked, {each.reference: each for each in answers})
         path = find_lock(topology)
         return Locking(path, before, after, write_lock(path, after), len(questions))
+
+
+def _find_own_platform(engine: Engine | None) -> str:
+    return engine.info().platform if engine is not None else name_own_platform()
 
 
 def name_own_platform() -> str:
@@ -84,8 +94,10 @@ def open_registries(engine: Engine | None) -> RegistryClient:
     return RegistryClient(mirrors=settings.mirrors, insecure=settings.insecure)
 
 
-def ask(questions: Sequence[Question], engine: Engine | None, *, local: bool) -> list[LockedImage]:
-    """Return the answers to all questions, several asked at once.
+def ask(
+    questions: Sequence[Question], engine: Engine | None, *, local: bool, spare: str | None = None
+) -> list[LockedImage]:
+    """Return the answers to all questions, several asked at once; ``spare`` is a platform that an image may lack.
 
     Raises RegistryError (LockError for an image that only an engine can have) with everything that failed.
     """
@@ -93,18 +105,16 @@ def ask(questions: Sequence[Question], engine: Engine | None, *, local: bool) ->
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def answer(question: Question) -> LockedImage:
-        held = engine.find_image(question.reference) if engine is not None else None
-        if local and held is not None and not held.digests:
-            return _lock_held(question, held, now)
         try:
-            return _ask_registry(question, client, now)
+            return _ask_registry(question, client, now, spare)
         except RegistryError as error:
+            held = engine.find_image(question.reference) if engine is not None else None
             # containerd's store gives an image that was built or loaded a digest, too: its id.
-            if held is None or not set(held.digests) <= {held.id}:
-                raise
-            if local:
-                return _lock_held(question, held, now)
-            error.hint = f"{error.hint or ''}; or lock what this engine holds of that name: `--local`".lstrip("; ")
+            if held is not None and set(held.digests) <= {held.id}:
+                if local:
+                    return _lock_held(question, held, now)
+                error.hint = f"{error.hint or ''}; or lock what this engine holds of that name: `--local`".lstrip("; ")
+            error.context += (f"needed by: {', '.join(question.users)}",)
             raise
 
     try:
@@ -137,11 +147,17 @@ def run_all(work: Callable[[Question_], Answer], questions: Iterable[Question_],
     return [future.result() for future in futures]
 
 
-def _ask_registry(question: Question, client: RegistryClient, now: str) -> LockedImage:
+def _ask_registry(question: Question, client: RegistryClient, now: str, spare: str | None) -> LockedImage:
     reference = Reference.parse(question.reference)
     if question.digest is not None:
         reference = reference.at(question.digest)
-    found = client.resolve(reference, question.platforms)
+    needed = [each for each in question.platforms if each != spare]
+    try:
+        found = client.resolve(reference, question.platforms)
+    except RegistryError:
+        if not needed or spare not in question.platforms:
+            raise
+        found = client.resolve(reference, needed)
     return LockedImage(question.reference, found.digest, now, dict(found.manifests))
 
 

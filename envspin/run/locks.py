@@ -19,7 +19,7 @@ from envspin.run.images import describe_build
 from envspin.run.preflight import check_builds
 from envspin.run.record import state_directory
 from envspin.run.replacing import replacing
-from envspin.topology.files import MAX_FILE_BYTES, display_name
+from envspin.topology.files import COMPOSE_FILE_NAMES, MAX_FILE_BYTES, display_name, is_file
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -66,7 +66,22 @@ def require_lock(topology: Topology) -> Lock:
 
 def suggest_locking(topology: Topology) -> str:
     """Return the command that locks a topology."""
-    return f"envspin lock {display_name(topology.files[0].parent) if topology.files else ''}".strip()
+    if not topology.files:
+        return "envspin lock"
+    file = topology.files[0]
+    return f"envspin lock {display_name(file.parent if file.name in COMPOSE_FILE_NAMES else file)}"
+
+
+def check_file(topology: Topology, lock: Lock | None) -> None:
+    """Raise LockError where a lock was made from another Compose file of the same folder, which is still there."""
+    if lock is None or not lock.file or not topology.files or lock.file == topology.files[0].name:
+        return
+    path = find_lock(topology)
+    if is_file(path.with_name(lock.file)):
+        raise LockError(
+            f"{display_name(path)} is the lock of {lock.file}, not of {topology.files[0].name}",
+            hint="a folder has one lock: give each of the two topologies a folder of its own",
+        )
 
 
 @contextmanager
@@ -212,12 +227,16 @@ def check_locked(plan: Plan, lock: Lock) -> None:
     """Raise LockError unless the lock holds every image of a plan, and every build is what it was."""
     lines = [f"{_join(plan.images[key].services)}: {key} is not locked" for key in plan.unlocked]
     lines += _check_contents(plan, lock)
-    if lines:
-        raise LockError(
-            f"{display_name(find_lock(plan.topology))} does not fit the topology any more",
-            context=lines,
-            hint=f"`{suggest_locking(plan.topology)}` brings it up to date; commit what that changes",
+    chosen = plan.pins.keys() & {name for key in plan.unlocked for name in plan.images[key].services}
+    if not lines:
+        return
+    hint = f"`{suggest_locking(plan.topology)}` brings it up to date; commit what that changes"
+    if chosen:
+        hint = (
+            f"set {_join(sorted(chosen))} to an image with a digest, or to one that `x-envspin.matrix` lists and locks"
         )
+    what = "does not hold all that is to run" if chosen else "does not fit the topology any more"
+    raise LockError(f"{display_name(find_lock(plan.topology))} {what}", context=lines, hint=hint)
 
 
 def _check_contents(plan: Plan, lock: Lock) -> Iterator[str]:

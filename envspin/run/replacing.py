@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -21,6 +22,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises OSError as writing does; then, too, ``path`` is as it was.
     """
     target = path.resolve()  # a link stays, and what it leads to is replaced
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(target))
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w+b") as file:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from envspin.engine.base import ContainerInfo, Engine, ImageInfo
     from envspin.model import Healthcheck, Probe, Service
-    from envspin.plan.planning import ImageSource, Plan
+    from envspin.plan.planning import Plan
+    from envspin.plan.sources import ImageSource
     from envspin.run.naming import Identity
     from envspin.run.watch import Vigil
 

@@ -41,6 +41,17 @@ def test_one_tag_moves_an_image_and_a_base(locked):
     assert "the tag now leads to another image" in table
 
 
+def test_a_tag_moves_away_from_the_digest_that_is_written_beside_it(project):
+    written = f"{project.reference('1')}@{project.index}"
+    project.write(f"  web:\n    image: {written}\n")
+    project.lock()
+    assert project.drift(code=0) == set()
+    digest = project.push("says version 2", "1")
+    assert project.drift() == {("web", "tag-moved")}
+    assert project.document[0]["locked"] == written
+    assert project.document[0]["found"] == f"{project.reference('1')}@{digest}"
+
+
 def test_a_changed_build_is_told_whatever_it_is_held_against(locked):
     (locked.folder / "tool" / "note").write_text("two\n")
     (locked.folder / "other.lock").write_bytes((locked.folder / "envspin.lock").read_bytes())
@@ -138,6 +149,13 @@ def test_kubernetes_manifests_are_compared_by_container_and_repository(locked):
     text = (folder / "web.yaml").read_text()
     result = locked.call("drift", "--against", "-", "--json", code=5, stdin=text)
     assert json.loads(result.stdout) == locked.document
+    path = locked.reference("1").partition("/")[2]
+    write("web", f"attacker.example/{path}")
+    assert locked.drift("--against", str(folder)) == {("web", "registry-differs"), ("tool", "only-here")}
+    write("web", f"mirror.example/{path}@{locked.images['1'].platforms['linux/amd64'].digest}")
+    assert locked.drift("--against", str(folder)) == {("tool", "only-here")}
+    write("tool", locked.reference("1"))
+    assert locked.drift("--against", str(folder)) == {("tool", "built-here"), ("web", "only-here")}
 
 
 def test_a_registry_that_does_not_answer_is_no_drift(make_project, own_registry):

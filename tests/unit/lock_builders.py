@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from envspin.errors import EnvspinError, ManifestNotFoundError
+from envspin.errors import EnvspinError, ManifestNotFoundError, RegistryError
 from envspin.plan.lock import Lock, LockedBuild, LockedImage, Manifest
 from envspin.reference import Reference
 from envspin.registry import Resolved
@@ -60,6 +60,8 @@ class ScriptedRegistries:
         self.settings: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         """Mirrors and insecure registries of each client that was opened."""
         self.closed = 0
+        self.platforms: dict[str, set[str]] = {}
+        """What an image is there for; everything where this says nothing."""
         self._of_digests: dict[str, str] = {}
 
     def __call__(self, *, mirrors: tuple[str, ...], insecure: tuple[str, ...]) -> ScriptedRegistries:
@@ -69,6 +71,9 @@ class ScriptedRegistries:
     def resolve(self, reference: Reference, platforms: tuple[str, ...]) -> Resolved:
         self.asked.append((str(reference), tuple(platforms)))
         content = self._find(reference)
+        missing = set(platforms) - self.platforms.get(str(reference), set(platforms))
+        if missing:
+            raise RegistryError(f"{reference} is not there for {', '.join(missing)}")
         locked = lock_image(str(reference), content, platforms=platforms)
         return Resolved(str(locked.digest), locked.platforms)
 

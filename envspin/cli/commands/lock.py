@@ -38,7 +38,7 @@ ALL = "*"
     help="Ask again what images stand for: those of SERVICE, or all of them (repeatable).",
 )
 @platforms_option
-@click.option("--local", is_flag=True, help="Lock images that only the engine here holds, by their id.")
+@click.option("--local", is_flag=True, help="Lock images that no registry has by their id in the engine here.")
 @json_option
 def command(
     request: TopologyRequest,
@@ -52,8 +52,8 @@ def command(
     """Write envspin.lock: the digests that tags stand for.
 
     What is locked and still fits stays as it is, so that calling this again changes nothing; --upgrade asks the
-    registries anew. Nothing is pulled. Images are locked for this engine's platform, those of --platform, and those
-    that the lock has already.
+    registries anew. Nothing is pulled. Images are locked for the platforms that the lock names and those of --platform;
+    a new lock is for this engine's, too.
     """
     request, upgrade = _take_file(request, upgrade)
     topology = request.load()
@@ -106,10 +106,11 @@ def choose_services(topology: Topology, upgrade: Sequence[str]) -> frozenset[str
 def check_lock(topology: Topology, platforms: Sequence[str], *, as_json: bool) -> None:
     """Print how the lock would have to change; raise LockError if it would."""
     from envspin.plan.pinning import compare_with_topology  # noqa: PLC0415 - not needed for a help
-    from envspin.run.locks import find_lock, read_lock, suggest_locking, survey  # noqa: PLC0415
+    from envspin.run.locks import check_file, find_lock, read_lock, suggest_locking, survey  # noqa: PLC0415
     from envspin.topology.files import display_name  # noqa: PLC0415
 
     lock, name = read_lock(topology), display_name(find_lock(topology))
+    check_file(topology, lock)
     diff = compare_with_topology(lock, survey(topology), platforms)
     if as_json:
         print_json({"lock": name, "fits": not diff, "diff": diff})
@@ -150,7 +151,7 @@ def describe(done: Locking) -> dict[str, object]:
 
 def render(done: Locking) -> Iterator[str]:
     """Yield a line for each pin that changed, then what the lock holds."""
-    from envspin.plan.planning import SHORT_DIGEST  # noqa: PLC0415 - not needed for a help
+    from envspin.plan.sources import SHORT_DIGEST  # noqa: PLC0415 - not needed for a help
     from envspin.topology.files import display_name  # noqa: PLC0415
 
     before = _list_pins(done.before) if done.before is not None else {}

@@ -109,6 +109,29 @@ def test_a_digest_that_is_gone_is_drift(drift, locked, registries, digest):
     assert drift() == [("api", "digest-gone", API, None)]
 
 
+@pytest.fixture
+def pinned(invoke, locked) -> str:
+    """Lock the shop with a digest beside the tag of its database, and return what the Compose file calls that."""
+    change("postgres:16", DB)
+    invoke("lock", "shop")
+    return DB
+
+
+def test_a_digest_that_is_written_beside_a_tag_is_the_locked_one(drift, pinned, registries):
+    assert drift() == []
+    assert {"postgres:16", f"postgres@{sha('postgres:16')}"} <= set(registries.looked)
+
+
+def test_a_tag_that_has_moved_from_the_digest_written_beside_it_is_drift(drift, pinned, registries):
+    registries.contents["postgres:16"] = "moved"
+    assert drift() == [("db", "tag-moved", pinned, f"postgres:16@{sha('moved')}")]
+
+
+def test_a_digest_beside_a_tag_that_is_gone_is_no_gone_tag(drift, pinned, registries):
+    registries.gone.add(sha("postgres:16"))
+    assert drift() == [("db", "digest-gone", pinned, None)]
+
+
 def test_a_registry_that_does_not_answer_is_no_drift(invoke, locked, registries):
     registries.errors["api:1"] = RegistryError("api:1 cannot be asked for", hint="try again")
     result = invoke("drift", "shop", code=4)
@@ -190,7 +213,12 @@ def test_a_stub_that_the_lock_does_not_know_is_drift(drift, locked):
     assert drift() == []
     change("    x-envspin: {job: true}", "    x-envspin: {job: true, stub: {image: 'stub:1'}}")
     ((service, kind, _, _),) = drift()
-    assert (service, kind) == ("(matrix or stub)", "lock-stale")
+    assert (service, kind) == ("(topology)", "lock-stale")
+
+
+def test_another_platform_of_a_service_is_told_of_the_topology(drift, locked):
+    change("image: api:1", "image: api:1\n    platform: linux/arm64")
+    assert [found[:2] for found in drift()] == [("(topology)", "lock-stale")]
 
 
 @pytest.mark.parametrize("against", ["registry", "compose.yaml", "envspin.lock"])
@@ -221,7 +249,10 @@ def test_another_compose_file_may_be_one_that_would_not_be_run(drift, locked):
 def test_another_lock(drift, locked):
     Path("other.lock").write_text(locked)
     assert drift("--against", "other.lock") == []
-    Path("other.lock").write_text(locked.replace(sha("postgres:16"), sha("other")))
+    rebuilt = locked.replace(sha("postgres:16"), sha("other"))
+    Path("other.lock").write_text(rebuilt)
+    assert drift("--against", "other.lock") == []
+    Path("other.lock").write_text(rebuilt.replace(sha(f"postgres:16 {AMD}"), sha("manifest")))
     assert drift("--against", "other.lock") == [("db", "image-differs", DB, f"postgres:16@{sha('other')}")]
 
 
@@ -255,6 +286,15 @@ def test_a_folder_of_manifests_of_kubernetes(drift, locked):
         ]}})
     )  # fmt: skip
     assert drift("--against", "k8s") == []
+
+
+def test_manifests_of_another_registry_are_drift_unless_a_digest_proves_them(drift, locked):
+    Path("production.yaml").write_text(PRODUCTION.replace("postgres:16", "attacker.example/postgres:16"))
+    assert drift("--against", "production.yaml") == [
+        ("db", "registry-differs", DB, "attacker.example/postgres:16 (Deployment db)")
+    ]
+    Path("production.yaml").write_text(PRODUCTION.replace("postgres:16", f"mirror.example/{DB}"))
+    assert drift("--against", "production.yaml") == []
 
 
 def test_manifests_on_standard_input(drift, locked):

@@ -147,8 +147,8 @@ def test_a_lock_that_was_edited_is_told_with_its_place(invoke, locked):
 
 
 def test_a_local_image_is_locked_by_its_id(invoke, engine, shop, registries):
+    registries.gone.update({"api:1", "migrate:1", "postgres:16"})
     invoke("lock", "shop", "--local")
-    assert registries.asked == []
     image = parse_lock(LOCK.read_text(), "lock").images["postgres:16"]
     assert (image.digest, image.platforms[AMD].config) == (None, make_image_id("postgres:16"))
 

@@ -20,6 +20,7 @@ from envspin.plan.drift import (
     compare_topology,
     list_pins,
     list_tagged,
+    match_workloads,
 )
 
 from .locks import (
@@ -41,6 +42,7 @@ from .locks import (
     lock,
     said,
     sha,
+    workload,
 )
 
 # Registry
@@ -245,7 +247,8 @@ def test_every_kind_of_finding_is_explained_and_found():
     running = compare_environment(SHOP, {"db": EXACTLY["cache"], "web": EXACTLY["db"], "x": EXACTLY["db"]})
     names = compare_references(SHOP, {"db": None, "web": "w", "x": "x"})
     bases = compare_locks(SHOP, lock({"web": WEB}, image("python:3.12", "new")))
-    found = [*stale, *registry, *moved, *contents, *running, *names, *bases]
+    copied = match_workloads(SHOP, [workload("db", "mirror.example/postgres:16.4")])
+    found = [*stale, *registry, *moved, *contents, *running, *names, *bases, *copied]
     assert {each.kind for each in found} == set(KINDS) == set(get_args(Kind))
     assert list(KINDS) == sorted(KINDS)
 

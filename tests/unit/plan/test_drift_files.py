@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 
 from envspin.plan.drift import OTHERS, compare_locks, compare_references, match_workloads
+from envspin.plan.lock import Manifest
 
 from .locks import (
+    AMD,
+    ARM,
     CACHE,
     CACHE_PIN,
     DB,
@@ -96,7 +99,17 @@ def test_a_missing_tag_is_latest_and_a_digest_without_a_tag_has_none():
     [
         (DB, None),
         (image("docker.io/postgres:16", "pg"), None),
-        (replace(image("postgres:16.4", "x"), digest=sha("amd64.pg")), None),
+        (replace(DB, digest=sha("rebuilt")), None),
+        (replace(image("postgres:16.4", "pg", platforms=[AMD]), digest=sha("rebuilt")), None),
+        (replace(DB, platforms={"linux/s390x": Manifest(sha("s"), sha("cs"), 1)}), None),
+        (
+            replace(DB, platforms={**DB.platforms, ARM: Manifest(sha("new"), sha("cnew"), 1)}),
+            ("image-differs", DB_PIN, DB_PIN),
+        ),
+        (
+            replace(DB, digest=sha("rebuilt"), platforms={"linux/s390x": Manifest(sha("s"), sha("cs"), 1)}),
+            ("image-differs", DB_PIN, f"postgres:16.4@{sha('rebuilt')}"),
+        ),
         (image("postgres:16.4", "new"), ("image-differs", DB_PIN, f"postgres:16.4@{sha('new')}")),
         (image("postgres:16.4", "pg", local=True), None),
         (image("postgres:16.4", "x", local=True), ("image-differs", DB_PIN, "postgres:16.4")),
@@ -113,8 +126,17 @@ def test_another_lock_pins_the_same_content_or_it_is_found(pin, expected):
 
 
 def test_a_single_manifest_is_the_same_as_an_index_that_holds_it():
-    single = lock({"db": replace(image("postgres:16.4", "x"), digest=sha("amd64.pg"))})
-    assert compare_locks(single, lock({"db": DB})) == []
+    single = lock({"db": replace(image("postgres:16.4", "pg", platforms=[AMD]), digest=sha("amd64.pg"))})
+    assert compare_locks(single, lock({"db": DB})) == compare_locks(lock({"db": DB}), single) == []
+
+
+def test_images_of_two_engines_are_the_same_by_their_configuration_alone():
+    def make(name, *platforms):
+        return lock({"a": image("mine:1", name, platforms=platforms, local=True)})
+
+    assert compare_locks(make("m", AMD), make("m", AMD, ARM)) == []
+    assert [each.kind for each in compare_locks(make("m", AMD), make("n", AMD))] == ["image-differs"]
+    assert [each.kind for each in compare_locks(make("m", AMD), make("m", ARM))] == ["image-differs"]
 
 
 @pytest.mark.parametrize(
@@ -187,17 +209,29 @@ def test_containers_that_run_what_was_locked_are_no_finding():
     "written",
     [
         "docker.io/library/postgres:16.4",
-        "mirror.example/library/postgres:16.4",
-        "mirror.example/postgres:16.4",
-        "mirror.example:5000/hub/library/postgres:16.4",
         f"postgres@{sha('pg')}",
         f"postgres:old@{sha('amd64.pg')}",
         f"mirror.example/library/postgres@{sha('arm64.pg')}",
+        f"mirror.example/library/postgres:16.4@{sha('pg')}",
         f"mirror.example/anything@{sha('pg')}",
     ],
 )
-def test_the_same_image_is_known_in_a_mirror_too(name, written):
+def test_the_same_reference_or_digest_is_the_same_image(name, written):
     assert match({"db": (name, written)}) == []
+
+
+@pytest.mark.parametrize("name", ["db", "postgres"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "mirror.example/library/postgres:16.4",
+        "mirror.example/postgres:16.4",
+        "mirror.example:5000/hub/library/postgres:16.4",
+        "attacker.example/postgres:16.4",
+    ],
+)
+def test_without_a_digest_another_registry_proves_nothing(name, written):
+    assert match({"db": (name, written)}) == [("db", "registry-differs", DB_PIN, f"{written} (Deployment a)")]
 
 
 @pytest.mark.parametrize("name", ["db", "postgres"])
@@ -216,7 +250,16 @@ def test_another_version_of_a_services_repository_is_found(name, written):
     assert match({"db": (name, written)}) == [("db", "image-differs", DB_PIN, f"{written} (Deployment a)")]
 
 
-@pytest.mark.parametrize("written", ["timescale/timescaledb:16.4", "mirror.example/team/postgres:16.4"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "timescale/timescaledb:16.4",
+        "mirror.example/team/postgres:16.4",
+        "grafana/grafana:11",
+        f"grafana/grafana:11@{sha('g')}",
+        f"mirror.example/x@{sha('new')}",
+    ],
+)
 def test_a_container_of_a_services_name_belongs_to_it_whatever_it_runs(written):
     assert match({"db": ("db", written)}) == [("db", "image-differs", DB_PIN, f"{written} (Deployment a)")]
 
@@ -230,7 +273,7 @@ def test_another_repository_belongs_to_no_service(written):
 
 
 @pytest.mark.parametrize(
-    ("locked", "runs", "same"),
+    ("locked", "runs", "mirrored"),
     [
         ("registry.example/shop/api:2", "other.example/shop/api:2", True),
         ("registry.example/shop/api:2", "other.example/cache/shop/api:2", True),
@@ -243,9 +286,9 @@ def test_another_repository_belongs_to_no_service(written):
         ("registry.example/shop/api:2", "other.example/workshop/api:2", False),
     ],
 )
-def test_a_mirror_has_the_whole_path_in_another_registry(locked, runs, same):
+def test_a_mirror_has_the_whole_path_in_another_registry(locked, runs, mirrored):
     found = match_workloads(lock({"one": image(locked)}), [workload("main", runs)])
-    assert [each.kind for each in found] == ([] if same else ["only-there", "only-here"])
+    assert [each.kind for each in found] == (["registry-differs"] if mirrored else ["only-there", "only-here"])
 
 
 def test_a_repository_in_the_same_registry_goes_before_mirrors_of_it():
@@ -254,10 +297,38 @@ def test_a_repository_in_the_same_registry_goes_before_mirrors_of_it():
     assert [(each.service, each.kind) for each in found] == [("one", "only-here"), ("two", "image-differs")]
 
 
-def test_a_service_of_the_name_gives_way_to_one_of_the_repository():
+def test_containers_that_run_each_others_images_are_found():
+    runs = [workload("db", "redis"), workload("cache", "postgres:16.4")]
+    assert said(match_workloads(lock({"db": DB, "cache": CACHE}), runs)) == [
+        ("cache", "image-differs", CACHE_PIN, "postgres:16.4 (Deployment a)"),
+        ("db", "image-differs", DB_PIN, "redis (Deployment a)"),
+    ]
+
+
+def test_a_container_of_a_services_name_does_not_run_another_service():
     locked = lock({"app": image("shop/app:1"), "worker": image("shop/worker:1"), "web": build("w")})
     runs = [workload("app", "shop/app:1"), workload("app", "shop/worker:1"), workload("web", "shop/worker:1")]
-    assert [(each.service, each.kind) for each in match_workloads(locked, runs)] == [("web", "only-here")]
+    assert [(each.service, each.kind) for each in match_workloads(locked, runs)] == [
+        ("app", "image-differs"),
+        ("web", "built-here"),
+        ("worker", "only-here"),
+    ]
+
+
+def test_containers_beside_that_of_a_service_belong_to_none():
+    runs = [workload("db", "postgres:16.4"), workload("proxy", "envoy:1"), workload("exporter", "postgres-exporter:1")]
+    assert said(match_workloads(lock({"db": DB}), runs)) == [
+        ("exporter", "only-there", None, "postgres-exporter:1 (Deployment a)"),
+        ("proxy", "only-there", None, "envoy:1 (Deployment a)"),
+    ]
+
+
+@pytest.mark.parametrize(("tag", "expected"), [("16.4", []), ("15", [("db", "image-differs")])])
+def test_every_deployment_of_an_image_is_looked_at(tag, expected):
+    runs = [workload("main", "postgres:16.4", "Deployment a"), workload("main", f"postgres:{tag}", "Deployment b")]
+    found = match_workloads(lock({"db": DB}), runs)
+    assert [(each.service, each.kind) for each in found] == expected
+    assert all("(Deployment b)" in each.found for each in found)
 
 
 def test_each_workload_that_differs_is_named():
@@ -281,6 +352,8 @@ def test_each_workload_that_differs_is_named():
         ("old", "postgres:15", [("new", "only-here")]),
         ("old", "postgres:16", [("new", "only-here"), ("old", "image-differs")]),
         ("main", "postgres:14", [("new", "image-differs"), ("old", "image-differs")]),
+        ("main", "mirror.example/postgres:16", [("new", "registry-differs"), ("old", "only-here")]),
+        ("main", f"mirror.example/postgres@{sha('postgres:15')}", [("new", "only-here")]),
     ],
 )
 def test_of_several_services_the_name_decides_then_the_image(container, written, expected):

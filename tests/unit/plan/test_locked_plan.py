@@ -203,3 +203,15 @@ def test_a_service_that_names_what_another_builds_is_built():
 )
 def test_an_image_is_for_the_platform_that_its_service_or_its_only_build_names(service, platform):
     assert plan(service).find_source("a").find_platform(AMD) == platform
+
+
+@pytest.mark.parametrize("maker", [{"only": ("b",)}, {"a": "other:1", "only": ("b",)}, {"stub": ("a",), "only": ("b",)}])
+def test_an_image_that_a_service_left_out_builds_is_built_as_it_was_locked(maker):
+    stub = make_service("a", image="stub:1")
+    a = make_service("a", image="team/app:1", build=Build(Path("/context")), stub=stub)
+    build = LockedBuild(sha("app"), ("python:3.12",))
+    lock = make_lock_of(lock_image("python:3.12"), builds={"a": build, "b": build}, a=None, b=None)
+    made = plan(a, make_service("b", image="team/app:1"), lock=lock, **maker)
+    (source,) = made.images.values()
+    assert (source.build, source.lock_name, list(source.bases)) == (a.build, "b", ["python:3.12"])
+    assert made.unlocked == ()

@@ -84,6 +84,26 @@ def test_one_change_is_found_in_its_service_alone(locked, data):
 
 
 @given(locks(), st.data())
+def test_a_container_of_a_services_name_is_that_service_or_a_finding(locked, data):
+    images = {name: pin for name, pin in list_pins(locked).items() if isinstance(pin, LockedImage)}
+    service = data.draw(st.sampled_from(sorted(locked.services)))
+    runs = data.draw(IMAGES)
+    others = [each for each in list_workloads(locked) if each.container != service]
+    found = match_workloads(locked, [*others, workload(service, runs.pin())])
+    same = service in images and runs.digest == images[service].digest
+    assert ([each for each in found if each.service == service] == []) is same
+
+
+@given(locks(), st.data())
+def test_a_foreign_registry_without_a_digest_is_always_a_finding(locked, data):
+    name = data.draw(NAMES | st.just("main"))
+    written = data.draw(st.sampled_from(sorted(locked.images)))
+    path = written.removeprefix("registry.example/").removeprefix("localhost:5000/")
+    found = match_workloads(locked, [workload(name, f"attacker.example/{path}")])
+    assert any(each.found is not None for each in found)
+
+
+@given(locks(), st.data())
 def test_one_service_less_is_found_and_nothing_else(locked, data):
     service = data.draw(st.sampled_from(sorted(locked.services)))
     fewer = {name: reference for name, reference in locked.services.items() if name != service}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -74,6 +75,9 @@ class Registry:
         self.seen: list[Seen] = []
         self.handlers: list[Handler] = []
         self.gives_digest = True
+        self.hangs_up: str | None = None
+        """How connections that begin with TLS end: None lets them be, or ``end`` or ``reset``."""
+        self.hang_ups = 0
         self._store: dict[str, tuple[str, bytes]] = {}
         registry = self
 
@@ -93,6 +97,8 @@ class Registry:
 
             def finish_request(self, request: Any, client_address: Any) -> None:
                 with suppress(OSError):  # a client that hangs up, or does not trust us
+                    if registry.hang_up(request):
+                        return
                     if context is not None:
                         request = context.wrap_socket(request, server_side=True)
                     with request:
@@ -112,6 +118,15 @@ class Registry:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def hang_up(self, connection: socket.socket) -> bool:
+        """End a connection that begins with TLS, if told so: what is left unread makes it a reset."""
+        if self.hangs_up is None or connection.recv(1, socket.MSG_PEEK) != b"\x16":
+            return False
+        self.hang_ups += 1
+        if self.hangs_up == "end":
+            connection.recv(1 << 16)
+        return True
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))

@@ -64,6 +64,30 @@ def test_other_registries_have_no_mirrors():
     assert list_addresses("localhost:5000", (), ())[0].schemes == ("https", "http")
 
 
+@pytest.mark.parametrize(
+    ("registry", "insecure", "expected"),
+    [
+        ("registry.example", (), True),
+        ("registry.example", ("registry.example",), False),
+        ("10.0.0.5:5000", ("10.0.0.0/8",), False),
+        ("127.0.0.1:5000", ("127.0.0.0/8",), True),  # which the engine always lists
+        ("[::1]:5000", ("::1/128",), True),
+        ("localhost:5000", ("localhost:5000",), True),
+        ("docker.io", ("docker.io",), True),
+    ],
+)
+def test_certificates_are_passed_over_only_where_the_engine_says_so_and_never_on_loopback(registry, insecure, expected):
+    (address,) = list_addresses(registry, (), insecure)
+    assert address.is_verified is expected
+
+
+def test_a_mirror_may_be_insecure_too():
+    mirrors = ["https://one.example/", "https://two.example", "https://127.0.0.1"]
+    found = list_addresses("docker.io", mirrors, ["one.example", "127.0.0.0/8"])
+    assert [address.is_verified for address in found] == [False, True, True, True]
+    assert found[0].schemes == ("https",)
+
+
 @pytest.fixture
 def hub(registry, monkeypatch):
     """Docker Hub, as far as these tests go."""

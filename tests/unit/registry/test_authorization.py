@@ -274,7 +274,7 @@ def make_script(part, *replies):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "a\\nb"}', b'{"token": "x", "expires_in": "soon"}', b"[" * 99999],
+    [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "x", "expires_in": 1%s}' % (b"0" * 400), b'{"token": "a\\nb"}', b'{"token": "x", "expires_in": "soon"}', b"[" * 99999],
 )
 def test_an_answer_without_a_token_is_told(registry, client, app, image, body):
     Tokens(registry)
@@ -347,7 +347,7 @@ def test_a_password_is_not_shown_to_where_a_token_service_redirects(registry, se
     assert [seen.headers.get("Authorization") for seen in elsewhere.seen] == [None]
 
 
-@pytest.mark.parametrize("realm", ["http://{host}/token", "ftp://{host}/token", "/token", "", "https://", "https://["])
+@pytest.mark.parametrize("realm", ["http://{host}/token", "ftp://{host}/token", "/token", "", "https://", "https://[", "https://h:x/"])
 def test_a_registry_with_tls_cannot_send_a_login_elsewhere_than_to_tls(secure, registry, known, trust, realm):
     trust(secure)
     challenge = f'Bearer realm="{realm.format(host=registry.host)}",service="x"'

@@ -7,9 +7,9 @@ import pytest
 from envspin.errors import ManifestNotFoundError, RegistryError
 from envspin.reference import Reference
 from envspin.registry.credentials import Credentials
-from envspin.registry.failures import Question, explain_status, read_error_codes
+from envspin.registry.failures import Question, explain_status, hide_query, read_error_codes
 
-from .server import fail
+from .server import Reply, fail
 
 ANYBODY = Question(Reference.parse("registry.example/team/app:1"), "registry.example")
 SOMEBODY = Question(ANYBODY.reference, ANYBODY.registry, "me")
@@ -108,6 +108,77 @@ def test_the_code_of_the_error_is_told():
 
 def test_a_limit_says_how_long_it_asks_to_wait():
     assert "it asks to wait 120 s" in explain(429, Retry_After="120").context
+
+
+@pytest.mark.parametrize("text", ["86401", "9" * 300, "9" * 400, "9" * 5000, "Mon, 01 Jan 9999 00:00:00 GMT"])
+def test_a_very_long_wait_is_told_in_short(text):
+    error = explain(429, Retry_After=text)
+    assert "it asks to wait 86400 s or more" in error.context
+    assert error.retry_after == 86400.0
+
+
+@pytest.mark.parametrize("text", [f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT", f"Mon, 01 Jan 2024 00:00:00 +{'9' * 30}"])
+def test_a_moment_that_no_calendar_has_is_no_wait(text):
+    assert explain(429, Retry_After=text).retry_after is None
+
+
+def test_an_address_in_a_message_has_no_control_characters_and_an_end():
+    assert hide_query("https://h/\x1b[31m\x9bm\u202ex?secret") == "https://h/?[31m?m?x"
+    shown = hide_query("https://h/" + "x" * 5000)
+    assert len(shown) < 500
+    assert shown.endswith("...")
+
+
+ODD = "\x1b[31m\x9b1m" + "x" * 5000
+
+
+def assert_plain(error):
+    text = str(error)
+    assert all(letter == "\n" or (letter.isascii() and letter.isprintable()) for letter in text)
+    assert max(map(len, text.splitlines())) < 700
+
+
+def test_where_a_registry_redirects_is_told_in_plain_letters(registry, serve, client, app):
+    elsewhere = serve()
+    elsewhere.always("", fail(403))
+    registry.always("", Reply(307, {"Location": f"{elsewhere.url}/{ODD}"}))
+    with pytest.raises(RegistryError) as caught:
+        client.find_digest(app)
+    assert f"GET {elsewhere.url}/?[31m?1mxxx" in str(caught.value)
+    assert_plain(caught.value)
+
+
+@pytest.mark.parametrize("part", ["{}", "{}:1", "host{}/x"])
+def test_a_host_of_odd_letters_is_told_in_plain_ones(registry, client, app, part):
+    registry.always("", Reply(307, {"Location": f"http://{part.format(ODD)}"}))
+    with pytest.raises(RegistryError) as caught:
+        client.find_digest(app)
+    assert_plain(caught.value)
+
+
+def test_a_realm_of_odd_letters_is_told_in_plain_ones(secure, client, trust):
+    trust(secure)
+    challenge = f'Bearer realm="http://host/{ODD}",service="{ODD}",scope="{ODD}"'
+    secure.always("", fail(401, WWW_Authenticate=challenge))
+    with pytest.raises(RegistryError, match="not safe: http://host/") as caught:
+        client.find_digest(Reference.parse(f"{secure.host}/team/app:1"))
+    assert_plain(caught.value)
+
+
+def test_a_token_service_of_odd_letters_is_told_in_plain_ones(registry, client, app):
+    challenge = f'Bearer realm="{registry.url}/token/{ODD}",service="{ODD}",scope="{ODD}"'
+    registry.always("/v2/", fail(401, WWW_Authenticate=challenge))
+    with pytest.raises(RegistryError) as caught:
+        client.find_digest(app)
+    assert_plain(caught.value)
+
+
+@pytest.mark.parametrize("kind", [ODD, "application/json; " + ODD])
+def test_a_type_of_odd_letters_is_in_no_message(registry, client, app, kind):
+    registry.always("", Reply(200, {"Content-Type": kind, "Docker-Content-Digest": ODD}, b"{}"))
+    with pytest.raises(RegistryError) as caught:
+        client.resolve(app, ["linux/amd64"])
+    assert "[31m" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

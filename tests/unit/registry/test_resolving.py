@@ -140,7 +140,7 @@ def test_an_index_without_the_platform_says_what_it_has(registry, client, app):
         client.resolve(app, ["linux/s390x", "linux/amd64", "linux/ppc64le"])
     assert caught.value.message == f"{app} has no image for linux/s390x, linux/ppc64le"
     assert "it has: linux/amd64, linux/arm64" in caught.value.context
-    assert "envspin lock --platform linux/amd64" in caught.value.hint
+    assert "`platform: linux/amd64`" in caught.value.hint
     assert caught.value.exit_code == 4
 
 

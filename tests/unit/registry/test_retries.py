@@ -157,11 +157,13 @@ def test_nobody_there_is_told_after_five_attempts(client, time):
             client.find_digest(Reference.parse(f"{host}/team/app:1"))
     assert caught.value.message == f"{host} does not answer: connection refused"
     assert f"HEAD http://{host}/v2/team/app/manifests/1" in caught.value.context
-    assert "--pull never" in caught.value.hint
+    assert caught.value.hint == "check the network and the registry's name"
     assert len(time.waits) == 4
 
 
-def test_a_name_that_does_not_resolve_is_looked_up_twice(client, time, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """The names that were looked up, all in vain."""
     asked = []
 
     def look_up(host, *_arguments, **_options):
@@ -169,6 +171,19 @@ def test_a_name_that_does_not_resolve_is_looked_up_twice(client, time, monkeypat
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+def test_docker_hub_out_of_reach_may_have_a_mirror(client, asked):
+    with pytest.raises(RegistryError, match="docker.io is not known") as caught:
+        client.find_digest(Reference.parse("postgres:16"))
+    assert caught.value.hint == (
+        "check the network and the registry's name, or configure a mirror in the engine (`registry-mirrors`)"
+    )
+    assert set(asked) == {"registry-1.docker.io"}
+
+
+def test_a_name_that_does_not_resolve_is_looked_up_twice(client, time, asked):
     with pytest.raises(RegistryError, match="its name does not resolve") as caught:
         client.find_digest(Reference.parse("registry.invalid/team/app:1"))
     assert asked == ["registry.invalid"] * 2

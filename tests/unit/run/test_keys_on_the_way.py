@@ -8,7 +8,8 @@ import pytest
 
 from envspin.engine.base import ImageInfo
 from envspin.model import Build, Healthcheck, Mount
-from envspin.plan.planning import ImageSource, make_plan
+from envspin.plan.planning import make_plan
+from envspin.plan.sources import ImageSource
 from envspin.run.blueprint import make_container_spec
 from envspin.run.images import ImageRules, make_build_request
 from envspin.run.naming import Identity

@@ -17,7 +17,7 @@ from envspin.model import Topology
 from envspin.plan.lock import Lock, LockedImage, Manifest
 from envspin.plan.lock_text import dump_lock
 from envspin.plan.pinning import make_lock
-from envspin.plan.planning import ImageSource
+from envspin.plan.sources import ImageSource
 from envspin.run import naming
 from envspin.run.images import ImageRules, PullPolicy, ensure_image, ensure_locked, find_locked
 from envspin.run.locks import find_lock, survey

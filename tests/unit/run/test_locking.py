@@ -221,9 +221,12 @@ def test_all_failures_are_told_in_one(shop, registries):
         lock(shop)
     assert caught.value.context == (
         "postgres:16 is gone",
+        "  needed by: db",
         "python:3.12 cannot be had",
+        "  needed by: api",
         "redis:7 cannot be had",
         "  HTTP 500",
+        "  needed by: cache",
     )
     assert caught.value.hint == "try again"
     assert caught.value.exit_code == 4
@@ -286,8 +289,9 @@ def local(folder: Path, engine: FakeEngine, **options) -> Locking:
 
 
 @pytest.fixture
-def own(shop) -> Path:
+def own(shop, registries) -> Path:
     """A topology of an image that was built here, and of one that a registry has."""
+    registries.gone.add("own:1")
     (shop / "compose.yaml").write_text('services: {own: {image: "own:1"}, db: {image: "postgres:16"}}')
     return shop
 
@@ -300,18 +304,24 @@ def test_an_image_that_no_registry_gave_is_locked_by_its_id(own, registries):
     image = done.after.images["own:1"]
     assert (image.digest, image.is_local) == (None, True)
     assert image.platforms[AMD].config == make_image_id("own:1")
-    assert list_asked(registries) == ["postgres:16"]
     assert done.after.images["postgres:16"].digest == sha("postgres:16")
 
 
-def test_only_what_is_asked_to_be_local_is(own, registries):
-    lock(own, engine=FakeEngine(OWN))
-    assert list_asked(registries) == ["own:1", "postgres:16"]
+def test_without_being_asked_for_it_is_only_offered(own, registries):
+    with pytest.raises(RegistryError, match="own:1 is gone") as caught:
+        lock(own, engine=FakeEngine(OWN))
+    assert "lock what this engine holds of that name: `--local`" in str(caught.value.hint)
 
 
-def test_an_image_that_the_engine_does_not_hold_is_asked_of_its_registry(own, registries):
-    local(own, FakeEngine())
-    assert list_asked(registries) == ["own:1", "postgres:16"]
+def test_what_a_registry_has_is_never_local(own, registries):
+    registries.gone.clear()
+    assert local(own, FakeEngine(OWN)).after.images["own:1"].digest == sha("own:1")
+
+
+def test_an_image_that_the_engine_does_not_hold_is_not_local(own, registries):
+    with pytest.raises(RegistryError, match="own:1 is gone") as caught:
+        local(own, FakeEngine())
+    assert "--local" not in str(caught.value.hint)
 
 
 def test_a_local_image_is_not_looked_up_again_unless_it_is_upgraded(own, registries):
@@ -319,7 +329,7 @@ def test_a_local_image_is_not_looked_up_again_unless_it_is_upgraded(own, registr
     old = age(own)
     engine = FakeEngine(OWN)
     assert not local(own, engine).changed
-    assert "find_image" not in {call.verb for call in engine.calls}
+    assert list_asked(registries)[2:] == []
     assert not local(own, FakeEngine(OWN), upgrade={"own"}).changed
     assert (own / "envspin.lock").read_text() == old
 
@@ -329,7 +339,7 @@ def test_a_local_image_for_another_platform_is_refused_with_all_else_that_fails(
     with pytest.raises(RegistryError, match="2 images cannot be resolved") as caught:
         local(own, FakeEngine(OWN), platforms=(ARM,))
     assert "own:1 is this engine's own image for linux/amd64, and not there for linux/arm64" in caught.value.context
-    registries.gone.clear()
+    registries.gone.remove("postgres:16")
     with pytest.raises(LockError, match="own:1 is this engine's own image"):
         local(own, FakeEngine(OWN), platforms=(ARM,))
     assert not (own / "envspin.lock").exists()
@@ -359,7 +369,43 @@ def test_of_two_that_lock_at_once_the_second_sees_what_the_first_found(shop, reg
     assert list_asked(registries) == ALL
 
 
-def test_a_lock_of_another_name_is_written_anew(shop, registries):
+def test_the_name_of_the_first_time_stays_where_the_folder_is_called_otherwise(shop, registries):
     before = lock(shop).after
-    (shop / "envspin.lock").write_text(dump_lock(replace(before, topology="other")))
-    assert lock(shop).after == before
+    done = lock(shop.rename("checkout"))
+    assert (done.changed, done.after.topology) == (False, before.topology)
+
+
+def test_another_file_of_the_folder_does_not_take_its_lock(shop, registries):
+    before = lock(shop).after
+    (shop / "other.yaml").write_text('services: {x: {image: "x:1"}}')
+    with pytest.raises(LockError, match=r"shop/envspin.lock is the lock of compose.yaml, not of other.yaml") as caught:
+        lock(shop / "other.yaml")
+    assert "a folder of its own" in str(caught.value.hint)
+    assert read_lock(load(shop)) == before
+
+
+def test_a_file_that_got_another_name_keeps_its_lock(shop, registries):
+    lock(shop)
+    (shop / "compose.yaml").rename(shop / "docker-compose.yaml")
+    assert lock(shop).after.file == "docker-compose.yaml"
+
+
+def test_an_image_may_lack_this_platform_where_others_are_asked_for(shop, registries):
+    registries.platforms["redis:7"] = {ARM}
+    with pytest.raises(RegistryError, match="redis:7"):
+        lock(shop)
+    done = lock(shop, platforms=(ARM,))
+    assert done.after.platforms == (ARM,), "what not every image has is not asked for again"
+    assert set(done.after.images["postgres:16"].platforms) == {AMD, ARM}
+    assert set(done.after.images["redis:7"].platforms) == {ARM}
+    list_asked(registries)
+    assert not lock(shop).changed
+    assert list_asked(registries) == []
+
+
+def test_a_lock_that_names_platforms_gets_no_other_one_by_itself(shop, registries):
+    lock(shop, engine=FakeEngine(), platforms=(ARM,))
+    (shop / "compose.yaml").write_text(COMPOSE.replace("redis:7", "redis:8"))
+    text = (shop / "envspin.lock").read_text()
+    (shop / "envspin.lock").write_text(text.replace(f"platforms:\n- {AMD}\n- {ARM}", f"platforms:\n- {ARM}"))
+    assert set(lock(shop).after.images["redis:8"].platforms) == {ARM}
