@@ -1,4 +1,4 @@
-"""Where a registry is: its own address, its mirrors, and whether it may be asked without TLS."""
+"""Where a registry is: its own address, its mirrors, and whether it may be asked without TLS, or without trust."""
 
 from __future__ import annotations
 
@@ -27,21 +27,34 @@ class Address:
     schemes: tuple[str, ...]
     """What to try, in this order."""
     is_mirror: bool = False
+    is_verified: bool = True
+    """Whether its certificate has to be trusted. Docker lets any certificate pass where its engine's settings call a
+    registry insecure, and so do we: passwords and tokens then go to whoever answers there."""
 
 
 def list_addresses(registry: str, mirrors: Sequence[str], insecure: Sequence[str]) -> list[Address]:
-    """Return where to ask for a registry's images, in this order: mirrors exist for Docker Hub only."""
+    """Return where to ask for a registry's images, in this order: mirrors exist for Docker Hub only.
+
+    ``insecure`` is what the engine's settings say. Those registries, and mirrors, are asked by TLS that is not
+    verified; registries also without TLS, where they do not speak it. Loopback needs a certificate that is trusted, or
+    no TLS: every engine calls it insecure, so that nobody has chosen that.
+    """
     if registry != DOCKER_HUB:
         schemes = ("https", "http") if may_be_plain(registry, insecure) else ("https",)
-        return [Address(registry, registry, schemes)]
+        return [Address(registry, registry, schemes, is_verified=_is_verified(registry, insecure))]
     hub = urlsplit(HUB_ADDRESS)
-    return [*map(_read_mirror, mirrors), Address(DOCKER_HUB, hub.netloc, (hub.scheme,))]
+    return [*(_read_mirror(each, insecure) for each in mirrors), Address(DOCKER_HUB, hub.netloc, (hub.scheme,))]
 
 
-def _read_mirror(text: str) -> Address:
+def _read_mirror(text: str, insecure: Sequence[str]) -> Address:
     parts = urlsplit(text if "://" in text else f"https://{text}")
     host = parts.netloc.rpartition("@")[2]
-    return Address(host, host + parts.path.rstrip("/"), (parts.scheme,), is_mirror=True)
+    location = host + parts.path.rstrip("/")
+    return Address(host, location, (parts.scheme,), is_mirror=True, is_verified=_is_verified(host, insecure))
+
+
+def _is_verified(host: str, insecure: Iterable[str]) -> bool:
+    return is_loopback(host) or not _is_insecure(host, insecure)
 
 
 def may_be_plain(host: str, insecure: Iterable[str]) -> bool:
@@ -50,8 +63,10 @@ def may_be_plain(host: str, insecure: Iterable[str]) -> bool:
     An entry is ``HOST[:PORT]`` as it is written in references, or a network such as ``10.0.0.0/8``. Names are not
     looked up: a network fits only hosts that are written as an address.
     """
-    if is_loopback(host):
-        return True
+    return is_loopback(host) or _is_insecure(host, insecure)
+
+
+def _is_insecure(host: str, insecure: Iterable[str]) -> bool:
     address = _read_ip(host)
     for entry in insecure:
         if "/" in (written := entry.rpartition("://")[2].rstrip("/")):

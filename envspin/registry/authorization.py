@@ -101,8 +101,11 @@ class Authorizer:
     def answer(self, challenged: Answer, reference: Reference, refused: str | None, deadline: Deadline) -> str:
         """Return a header other than the refused one.
 
-        Raises RegistryError where there is none, and TransientError where the token service fails for now.
+        Raises RegistryError where there is none, and where the challenge is not the registry's own: whoever it
+        redirects to could otherwise choose the place that gets its password. Raises TransientError where the token
+        service fails for now.
         """
+        self._refuse_stranger(challenged, self._transport.address.name)
         turn = self._find_turn(reference.repository)
         if not turn.acquire(timeout=deadline.remaining):
             message = f"{self._transport.address.name} gave no token within {deadline.seconds:.0f} s"
@@ -141,8 +144,18 @@ class Authorizer:
 
     def give_up(self, challenged: Answer, reference: Reference, refused: str) -> NoReturn:
         """Raise RegistryError for a fresh header that was refused: a password is wrong, a token may not do enough."""
+        self._refuse_stranger(challenged, self._transport.address.name)
         is_password = refused.startswith("Basic ")
         raise explain_login(self._question(reference), (challenged.tried,), refused=is_password)
+
+    @staticmethod
+    def _refuse_stranger(challenged: Answer, asked: str) -> None:
+        if challenged.stranger is not None:
+            raise RegistryError(
+                f"{asked} redirects to {challenged.stranger}, which wants a login of its own",
+                context=(challenged.tried,),
+                hint="logins are shown to the registry alone: its settings are wrong, tell who runs it",
+            )
 
     def _question(self, reference: Reference) -> Question:
         return Question(reference, self._transport.address.name, self.user)
@@ -174,6 +187,7 @@ class Authorizer:
     def _check_realm(self, realm: str) -> str:
         try:
             parts = urlsplit(realm)
+            _ = parts.port  # raises ValueError where it is no number
             allowed = {"https", "http"} if self._transport.is_plain else {"https"}
             if parts.scheme in allowed and parts.hostname:
                 return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
@@ -190,6 +204,8 @@ class Authorizer:
         if answer.status in RETRIED:
             raise explain_status(answer.status, answer.headers, answer.body, question, answer.tried)
         context = (answer.tried, f"answer: HTTP {answer.status}")
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._refuse_stranger(answer, f"the token service of {name}")
         if answer.status in _REFUSALS:
             raise explain_login(question, context, refused=True)
         if answer.status != HTTPStatus.OK:
@@ -199,7 +215,7 @@ class Authorizer:
             document = json.loads(answer.body)
             token = document.get("token") or document.get("access_token")
             seconds = float(document.get("expires_in") or USUAL_TOKEN_SECONDS)
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             token, seconds = None, 0.0
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise RegistryError(f"the token service of {name} gave no token", context=context)

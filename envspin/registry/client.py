@@ -40,7 +40,7 @@ class RegistryClient:
     """Asks registries what references stand for, without pulling, from as many threads as one likes.
 
     ``mirrors`` are base URLs that are asked before Docker Hub, ``insecure`` the registries and networks that the
-    engine asks without TLS. ``deadline_seconds`` bounds each question with all its retries. Nothing is opened before
+    engine asks without TLS, or by TLS without looking at certificates. ``deadline_seconds`` bounds each question with all its retries. Nothing is opened before
     the first one.
     """
 

@@ -1,7 +1,7 @@
 """What went wrong at a registry, in words: each broken connection and each refusal becomes one error of ours.
 
-Messages hold no text that a server chose, except the short code of its error, and no URL with its query: either may
-repeat a token.
+Messages hold no text that a server chose, except the short code of its error and where it redirects, and no URL with
+its query: either may repeat a token. What they hold of it is printable, and cut where it is long.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ _NOT_MENDED_BY_TRUST = {10, 62, 64}
 """OpenSSL's numbers of an expired certificate, and of one for another name or address."""
 
 _CODE = re.compile(r"[A-Z][A-Z_]{1,40}")
-_NETWORK = "check the network and the registry's name; `--pull never` needs no registry"
+_LONGEST_URL, _LONGEST_HOST = 400, 100
+LONGEST_WAIT = 86_400.0
+"""The most seconds that ``Retry-After`` counts for; no deadline is longer."""
+_PLAIN_HTTP = "plain HTTP is used on loopback, and where the engine's `insecure-registries` names the registry"
 
 
 class Cause(Enum):
@@ -47,12 +50,17 @@ class Cause(Enum):
     UNRESOLVED = auto()
     REFUSED = auto()
     NO_TLS = auto()
+    NO_HANDSHAKE = auto()
     BROKEN = auto()
     STATUS = auto()
 
 
 MOST_ATTEMPTS = 5
 _ATTEMPTS = {Cause.UNRESOLVED: 2, Cause.NO_TLS: 1}
+
+
+class HandshakeEnded(ssl.SSLError):  # noqa: N818 - it says what happened, as ours do
+    """The other side went away before TLS had begun: as servers of plain HTTP do, and damaged networks."""
 
 
 class TransientError(RegistryError):
@@ -97,13 +105,29 @@ class Question:
 def hide_query(url: str) -> str:
     """Return a URL for messages: without user, query and fragment, which may carry secrets."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return _show(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", _LONGEST_URL)
+
+
+def show_host(url: str) -> str:
+    """Return the ``HOST[:PORT]`` of a URL for messages."""
+    return _show(urlsplit(url).netloc.rpartition("@")[2], _LONGEST_HOST)
+
+
+def _show(text: str, most: int) -> str:
+    """Return text that a server may have chosen as it may be shown: control characters would reach the terminal."""
+    shown = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text[:most])
+    return f"{shown}..." if len(text) > most else shown
+
+
+def _advise_network(registry: str) -> str:
+    mirror = ", or configure a mirror in the engine (`registry-mirrors`)" if registry == DOCKER_HUB else ""
+    return f"check the network and the registry's name{mirror}"
 
 
 def explain_exception(error: Exception, registry: str, tried: str, *, folder: str) -> RegistryError:
     """Turn what requests, urllib3 or the system raised into an error of ours.
 
-    ``folder`` is the registry's name among docker's folders of certificates.
+    ``folder`` is the registry's own name, as among docker's folders of certificates; ``registry`` says who was asked.
     """
     causes = list(_list_causes(error))
     for each in causes:
@@ -111,29 +135,37 @@ def explain_exception(error: Exception, registry: str, tried: str, *, folder: st
             return _explain_distrust(each, registry, tried, folder)
     for kind, found, text, hint in _KINDS:
         if any(isinstance(each, found) for each in causes):
+            hint = hint or _advise_network(folder)
             return TransientError(f"{registry} {text}", cause=kind, context=(tried,), hint=hint)
     for each in causes:
         if isinstance(each, ssl.SSLError):
             return _explain_tls(each, registry, tried)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | UnicodeError):
         return RegistryError(f"{registry} cannot be asked: its address is none", context=(tried,))
-    return TransientError(f"the connection to {registry} broke", cause=Cause.BROKEN, context=(tried,), hint=_NETWORK)
+    message = f"the connection to {registry} broke"
+    return TransientError(message, cause=Cause.BROKEN, context=(tried,), hint=_advise_network(folder))
 
 
-_KINDS: tuple[tuple[Cause, tuple[type[BaseException], ...], str, str], ...] = (
+_KINDS: tuple[tuple[Cause, tuple[type[BaseException], ...], str, str | None], ...] = (
     (
         Cause.BROKEN,
         (requests.exceptions.ProxyError,),
         "cannot be reached through the proxy",
         "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
     ),
-    (Cause.UNRESOLVED, (urllib3.exceptions.NameResolutionError,), "is not known: its name does not resolve", _NETWORK),
-    (Cause.REFUSED, (ConnectionRefusedError,), "does not answer: connection refused", _NETWORK),
+    (Cause.UNRESOLVED, (urllib3.exceptions.NameResolutionError,), "is not known: its name does not resolve", None),
+    (Cause.REFUSED, (ConnectionRefusedError,), "does not answer: connection refused", None),
+    (
+        Cause.NO_HANDSHAKE,
+        (HandshakeEnded,),
+        "ended the connection at the start of TLS",
+        f"check the network; if it does not speak TLS: {_PLAIN_HTTP}",
+    ),
     (
         Cause.BROKEN,
         (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
         "does not answer in time",
-        _NETWORK,
+        None,
     ),
     (
         Cause.BROKEN,
@@ -142,7 +174,7 @@ _KINDS: tuple[tuple[Cause, tuple[type[BaseException], ...], str, str], ...] = (
         "try again; if it stays so, look at what is between here and the registry",
     ),
 )
-"""What to look for among the causes, in this order."""
+"""What to look for among the causes, in this order; where there is no hint, it is about the network."""
 
 
 def _explain_distrust(error: ssl.SSLCertVerificationError, registry: str, tried: str, folder: str) -> RegistryError:
@@ -152,7 +184,7 @@ def _explain_distrust(error: ssl.SSLCertVerificationError, registry: str, tried:
         else f"put the certificate of its authority into /etc/docker/certs.d/{folder}/ca.crt, "
         "or name it in REQUESTS_CA_BUNDLE"
     )
-    message = f"the certificate of {registry} is not trusted: {error.verify_message}"
+    message = f"the certificate of {registry} is not trusted: {_show(error.verify_message, _LONGEST_URL)}"
     return RegistryError(message, context=(tried,), hint=hint)
 
 
@@ -162,7 +194,7 @@ def _explain_tls(error: ssl.SSLError, registry: str, tried: str) -> RegistryErro
             f"{registry} does not speak TLS",
             cause=Cause.NO_TLS,
             context=(tried,),
-            hint="plain HTTP is used on loopback, and where the engine's `insecure-registries` names the registry",
+            hint=_PLAIN_HTTP,
         )
     reason = (error.reason or "it broke off").replace("_", " ").lower()
     return TransientError(f"TLS with {registry} failed: {reason}", cause=Cause.BROKEN, context=(tried,))
@@ -242,7 +274,7 @@ def _explain_missing(codes: Sequence[str], question: Question, context: Sequence
 def _explain_limit(headers: Mapping[str, str], question: Question, context: Sequence[str]) -> RegistryError:
     seconds = read_retry_after(headers)
     if seconds is not None:
-        context = (*context, f"it asks to wait {seconds:.0f} s")
+        context = (*context, f"it asks to wait {seconds:.0f} s{' or more' if seconds == LONGEST_WAIT else ''}")
     who = "anonymous pulls" if question.user is None else "this account"
     return TransientError(
         f"{question.registry} limits how often {who} may ask",
@@ -254,17 +286,20 @@ def _explain_limit(headers: Mapping[str, str], question: Question, context: Sequ
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of ``Retry-After``, which may also be written as a date; None where there is none."""
+    """Return the seconds of ``Retry-After``, which may also be written as a date; None where there is none.
+
+    They end at LONGEST_WAIT.
+    """
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_WAIT)
 
 
 def read_error_codes(body: bytes) -> list[str]:

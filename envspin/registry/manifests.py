@@ -32,7 +32,13 @@ _MANIFESTS = (
 ACCEPT = ", ".join(_INDEXES + _MANIFESTS)
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 
+_LARGEST_SIZE = 2**53 - 1
+"""The largest number that all readers of JSON agree about; the OCI image specification has sizes of 63 bits."""
+_MOST_NAMED = 20
+
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_PLATFORM_WORD = re.compile(r"[A-Za-z0-9._-]{1,32}")
+"""What an operating system, an architecture or a variant may be: it goes into messages and hints as it is."""
 _NO_IMAGE = "check that the reference is an image of containers"
 
 
@@ -127,10 +133,14 @@ def choose_manifests(index: Index, wanted: Sequence[str], reference: str) -> dic
 
 def _explain_platforms(reference: str, missing: Sequence[str], index: Index) -> RegistryError:
     available = sorted(index.entries)
-    context = [f"it has: {', '.join(available) or 'none'}"]
+    more = [f"and {len(available) - _MOST_NAMED} more"] if len(available) > _MOST_NAMED else []
+    context = [f"it has: {', '.join([*available[:_MOST_NAMED], *more]) or 'none'}"]
     if index.is_nested:
         context.append("it also lists other indexes, which are not followed")
-    hint = f"lock for what it has, `envspin lock --platform {available[0]}`" if available else _NO_IMAGE
+    hint = _NO_IMAGE
+    if available:
+        hint = f"give the service `platform: {available[0]}` (one that it has), "
+        hint += "or lock for other platforms only: `envspin lock --platform OS/ARCH`"
     return RegistryError(f"{reference} has no image for {', '.join(missing)}", context=context, hint=hint)
 
 
@@ -149,16 +159,24 @@ def _read_index(document: dict[str, Any], what: str) -> Index:
 def _read_image(document: dict[str, Any], what: str) -> Image:
     config, config_size = _read_descriptor(document.get("config"), what)
     sizes = [_read_descriptor(each, what)[1] for each in _read_list(document, "layers", what)]
-    return Image(config, config_size, config_size + sum(sizes))
+    size = config_size + sum(sizes)
+    if size > _LARGEST_SIZE:
+        raise _refuse(what, "has layers of a size that nobody can hold")
+    return Image(config, config_size, size)
 
 
 def _read_platform(found: object) -> str | None:
-    """Return the platform; None where there is none, as for attestations, whose platform is unknown/unknown."""
+    """Return the platform; None where there is none, as for attestations, whose platform is unknown/unknown.
+
+    Words of other letters than platforms have are none either.
+    """
     if not isinstance(found, dict):
         return None
     system, architecture, variant = (found.get(key) or "" for key in ("os", "architecture", "variant"))
     words = (system, architecture, variant)
-    if not all(isinstance(word, str) for word in words) or not system or not architecture or "unknown" in words:
+    if not system or not architecture or "unknown" in words:
+        return None
+    if not all(isinstance(word, str) and _PLATFORM_WORD.fullmatch(word) for word in words if word):
         return None
     return normalize_platform("/".join(word for word in words if word))
 
@@ -167,8 +185,8 @@ def _read_descriptor(found: object, what: str) -> tuple[str, int]:
     digest, size = (found.get("digest"), found.get("size")) if isinstance(found, dict) else (None, None)
     if not isinstance(digest, str) or DIGEST.fullmatch(digest) is None:
         raise _refuse(what, "names a part without a digest")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise _refuse(what, "names a part without a size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST_SIZE:
+        raise _refuse(what, "names a part without a size, or of an impossible one")
     return digest, size
 
 

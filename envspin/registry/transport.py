@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from requests.auth import AuthBase
 
 from envspin.errors import RegistryError
 from envspin.registry.addresses import is_loopback
-from envspin.registry.failures import Cause, TransientError, explain_exception, hide_query
+from envspin.registry.failures import Cause, TransientError, explain_exception, hide_query, show_host
 from envspin.registry.trust import TrustingAdapter, has_client_certificate, make_context
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ READ_SECONDS = 15.0
 
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAY_BE_PLAIN = frozenset({Cause.REFUSED, Cause.NO_TLS, Cause.NO_HANDSHAKE})
+"""How TLS fails where there may be plain HTTP."""
 
 _ERROR_LIMIT = 64 << 10
 """Bytes of a refusal that are read; what is beyond is not looked at."""
@@ -49,6 +51,9 @@ class Answer:
     body: bytes
     tried: str
     """The request, for messages: ``GET https://...`` of the last redirect."""
+    stranger: str | None = None
+    """Who answered, for messages, as ``https://HOST[:PORT]``, where a redirect led away from the scheme, host and port
+    that were asked; None where those answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Transport:
             try:
                 return self._ask_by(scheme, path, call)
             except TransientError as error:
-                if error.cause not in {Cause.REFUSED, Cause.NO_TLS}:
+                if error.cause not in _MAY_BE_PLAIN:
                     raise
         return self._ask_by(schemes[-1], path, call)
 
@@ -103,11 +108,13 @@ class Transport:
 
         Raises TransientError where no usable answer comes, RegistryError where it is too long or redirects wrongly.
         """
-        authorization = call.authorization
+        authorization, asked = call.authorization, _read_origin(url)
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._exchange(url, call, authorization)
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-                return answer
+                if _read_origin(url) == asked:
+                    return answer
+                return replace(answer, stranger=f"{urlsplit(url).scheme}://{show_host(url)}")
             following = self._find_target(url, call, answer)
             if _read_origin(following) != _read_origin(url):
                 authorization = None
@@ -152,10 +159,9 @@ class Transport:
         """Return who is asked, for messages: a token service or a store of blobs has a name of its own."""
         host = urlsplit(url).netloc.rpartition("@")[2]
         own = self.address.name
-        return own if host == self.address.location.partition("/")[0] else f"{host} (for {own})"
+        return own if host == self.address.location.partition("/")[0] else f"{show_host(url)} (for {own})"
 
-    @staticmethod
-    def _open(session: requests.Session, url: str, call: Call, authorization: str | None) -> requests.Response:
+    def _open(self, session: requests.Session, url: str, call: Call, authorization: str | None) -> requests.Response:
         remaining = call.deadline.remaining
         return session.request(
             call.method,
@@ -163,6 +169,7 @@ class Transport:
             headers={"Accept": call.accept, "Accept-Encoding": "identity", "User-Agent": "envspin"},
             data=call.form,
             auth=_Authorization(authorization),
+            verify=None if self.address.is_verified else False,
             timeout=(min(CONNECT_SECONDS, remaining), min(READ_SECONDS, remaining)),
             proxies=dict(_NO_PROXY) if is_loopback(urlsplit(url).netloc) else None,
             allow_redirects=False,
@@ -209,7 +216,8 @@ class Transport:
     def _mount(self, session: requests.Session, url: str) -> None:
         """Make a session trust what the registry's folders say: everywhere, so in its token service too, as docker.
 
-        Client certificates are shown to the registry alone.
+        Likewise all certificates are accepted where the engine calls the registry insecure: logins are then sent
+        without knowing to whom, as docker sends them. Client certificates are shown to the registry alone.
         """
         if not url.startswith("https:") or isinstance(session.get_adapter(url), TrustingAdapter):
             return
@@ -221,8 +229,12 @@ class Transport:
     def _find_context(self, *, with_client: bool) -> ssl.SSLContext:
         with self._lock:
             if with_client not in self._contexts:
-                made = make_context(self.address.name, self._folders, with_client=with_client)
-                self._contexts[with_client] = made
+                self._contexts[with_client] = make_context(
+                    self.address.name,
+                    self._folders,
+                    with_client=with_client,
+                    is_verified=self.address.is_verified,
+                )
             return self._contexts[with_client]
 
     def close(self) -> None:

@@ -7,13 +7,15 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from envspin.errors import RegistryError
+from envspin.registry.failures import HandshakeEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def list_folders() -> tuple[Path, ...]:
@@ -26,20 +28,48 @@ def list_folders() -> tuple[Path, ...]:
     )
 
 
-def make_context(registry: str, folders: Iterable[Path], *, with_client: bool) -> ssl.SSLContext:
+def make_context(
+    registry: str, folders: Sequence[Path], *, with_client: bool, is_verified: bool = True
+) -> ssl.SSLContext:
     """Return what TLS with a registry trusts: ``*.crt`` of its folders, besides what is trusted anyway.
 
-    ``with_client`` shows the client certificates there, ``*.cert`` with ``*.key``. Raises RegistryError for a file
-    that cannot be used.
+    ``with_client`` shows the client certificates there, ``*.cert`` with ``*.key``; ``is_verified=False`` trusts
+    everybody. Raises RegistryError for a file that cannot be used, and its connections HandshakeEnded.
     """
+    context = _make_verifying_context(registry, folders) if is_verified else _make_trusting_context()
+    context.sslsocket_class = _Socket
+    for path in _list_files(registry, folders, ".cert") if with_client else ():
+        _load_client(context, path)
+    return context
+
+
+def _make_verifying_context(registry: str, folders: Sequence[Path]) -> ssl.SSLContext:
     context = _make_usual_context()
     # Go's TLS, and so the engine's, accepts authorities without the newer extensions.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     for path in _list_files(registry, folders, ".crt"):
         _load_authority(context, path)
-    for path in _list_files(registry, folders, ".cert") if with_client else ():
-        _load_client(context, path)
     return context
+
+
+def _make_trusting_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    # It would go to the user's terminal, who has told the engine so.
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return context
+
+
+class _Socket(ssl.SSLSocket):
+    """Tells a connection that ends before TLS has begun from one that ends later: the first may be plain HTTP."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - ssl's own signature
+        """Agree on keys. Raises HandshakeEnded where the other side goes away."""
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
+            raise HandshakeEnded(ssl.SSL_ERROR_EOF, "the connection ended during the handshake") from error
 
 
 def has_client_certificate(registry: str, folders: Iterable[Path]) -> bool:
@@ -114,4 +144,4 @@ class TrustingAdapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
-        """Leave verification to the context, which never lacks it."""
+        """Leave verification to the context."""

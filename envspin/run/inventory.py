@@ -118,6 +118,8 @@ def _choose_only(known: list[EnvironmentSummary]) -> EnvironmentSummary:
 
 
 def _match(known: list[EnvironmentSummary], selector: str) -> list[EnvironmentSummary]:
+    if not selector:  # it begins every name: an unset variable in a script must not mean some environment
+        raise UsageError("the name of an environment is empty", hint="`envspin ls` lists them")
     exact = [each for each in known if each.env == selector]
     if exact:
         return exact

@@ -19,7 +19,7 @@ from envspin.run.blueprint import list_own_volumes, make_container_spec, name_ne
 from envspin.run.diagnostics import Trouble
 from envspin.run.files import pack_grants
 from envspin.run.images import ImageRules, ensure_image
-from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, wait_until_ready
+from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, describe, wait_until_ready
 from envspin.run.target import bind_probers
 
 if TYPE_CHECKING:
@@ -158,10 +158,9 @@ class Steps:
         """Wait until a started service has proved ready, has ended, or is out of time."""
         began = time.monotonic()
         timeout = find_ready_timeout(service, image.healthcheck)
-        probers = bind_probers(probes, self.engine, service, image.healthcheck, container, host=self.host)
         try:
             wait_until_ready(
-                probers,
+                bind_probers(probes, self.engine, service, image.healthcheck, container, host=self.host),
                 deadline=began + timeout,
                 clock=time.monotonic,
                 cancelled=vigil.stirred,
@@ -178,6 +177,13 @@ class Steps:
             self._judge_end(service, vigil, awaited)
         except WaitCancelled as error:
             self._judge_end(service, vigil, tuple(str(unmet) for unmet in error.unmet))
+        except EngineUnreachableError:
+            raise
+        except EngineError:  # a container that has ended already has no ports and no address any more
+            self._look_for_end(vigil)
+            if not vigil.has_stopped:
+                raise
+            self._judge_end(service, vigil, tuple(map(describe, probes)))
         return Proved(time.monotonic() - began)
 
     def _look_for_end(self, vigil: Vigil) -> None:

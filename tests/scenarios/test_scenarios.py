@@ -154,6 +154,12 @@ class TestFailures:
         assert time.monotonic() - began < 60
         return caught.value
 
+    def test_an_end_before_anything_could_be_asked(self, real_engine):
+        for _ in range(3):  # its ports and address may be gone before the first probe, or after it
+            error = self.fail(real_engine, "instant")
+            assert error.message == "service 'instant' exited with code 3"
+            assert any("no settings" in line for line in error.context)
+
     def test_a_crash(self, real_engine):
         error = self.fail(real_engine, "after-that")
         assert error.message == "service 'crash' exited with code 3"

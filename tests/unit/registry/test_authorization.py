@@ -12,7 +12,6 @@ import pytest
 
 from envspin.errors import RegistryError
 from envspin.reference import Reference
-from envspin.registry.authorization import Challenge, parse_challenges
 from envspin.registry.credentials import Credentials
 
 from .conftest import make_server_context
@@ -274,7 +273,16 @@ def make_script(part, *replies):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "x", "expires_in": 1%s}' % (b"0" * 400), b'{"token": "a\\nb"}', b'{"token": "x", "expires_in": "soon"}', b"[" * 99999],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"token": 1}',
+        b'{"token": "x", "expires_in": 1%s}' % (b"0" * 400),
+        b'{"token": "a\\nb"}',
+        b'{"token": "x", "expires_in": "soon"}',
+        b"[" * 99999,
+    ],
 )
 def test_an_answer_without_a_token_is_told(registry, client, app, image, body):
     Tokens(registry)
@@ -347,7 +355,9 @@ def test_a_password_is_not_shown_to_where_a_token_service_redirects(registry, se
     assert [seen.headers.get("Authorization") for seen in elsewhere.seen] == [None]
 
 
-@pytest.mark.parametrize("realm", ["http://{host}/token", "ftp://{host}/token", "/token", "", "https://", "https://[", "https://h:x/"])
+@pytest.mark.parametrize(
+    "realm", ["http://{host}/token", "ftp://{host}/token", "/token", "", "https://", "https://[", "https://h:x/"]
+)
 def test_a_registry_with_tls_cannot_send_a_login_elsewhere_than_to_tls(secure, registry, known, trust, realm):
     trust(secure)
     challenge = f'Bearer realm="{realm.format(host=registry.host)}",service="x"'
@@ -395,27 +405,3 @@ def test_a_token_is_preferred_where_both_are_offered(registry, known, app, image
     registry.handlers[1] = offer_both
     assert known.find_digest(app) == image.digest
     assert len(tokens.asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "challenges"),
-    [
-        ("", []),
-        ("Basic", [Challenge("basic", {})]),
-        ('BASIC realm="a b"', [Challenge("basic", {"realm": "a b"})]),
-        (
-            'Bearer realm="https://x/t",service=y,scope="repository:a/b:pull,push"',
-            [Challenge("bearer", {"realm": "https://x/t", "service": "y", "scope": "repository:a/b:pull,push"})],
-        ),
-        ('Bearer Realm = "q\\"uoted" , x=""', [Challenge("bearer", {"realm": 'q"uoted', "x": ""})]),
-        (
-            'Basic realm="a", Bearer realm="b"',
-            [Challenge("basic", {"realm": "a"}), Challenge("bearer", {"realm": "b"})],
-        ),
-        ("Negotiate, Basic realm=a", [Challenge("negotiate", {}), Challenge("basic", {"realm": "a"})]),
-        ('Bearer realm="open', [Challenge("bearer", {"realm": ""})]),
-        ('="', []),
-    ],
-)
-def test_challenges_are_read(text, challenges):
-    assert parse_challenges(text) == challenges

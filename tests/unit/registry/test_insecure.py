@@ -106,7 +106,9 @@ def test_a_bundle_does_not_count_either_for_an_insecure_registry(secure, authori
     assert make_client(insecure=[host]).find_digest(Reference.parse(f"{host}/team/app:1")) == image.digest
 
 
-def test_a_registry_that_is_not_insecure_is_still_verified_beside_one_that_is(secure, serve, authority, make_client, name):
+def test_a_registry_that_is_not_insecure_is_still_verified_beside_one_that_is(
+    secure, serve, authority, make_client, name
+):
     other = serve(make_server_context(authority))
     other.push_image("team/app", "1")
     secure.push_image("team/app", "1")
