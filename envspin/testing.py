@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from envspin.errors import EngineUnreachableError, EnvspinError
+from envspin.run.drifting import require_locked
 from envspin.run.environment import Environment
 from envspin.run.signals import terminable
 
@@ -123,7 +124,10 @@ class EnvironmentPool:
     def _open_or_start(self, wanted: EnvironmentRequest) -> Environment:
         reuse = self._config.getoption("envspin_env")
         if reuse:
-            return Environment.open(reuse)
+            environment = Environment.open(reuse)
+            if _is_locked(self._config):
+                require_locked(environment, wanted.topology)
+            return environment
         environment = Environment.up(
             wanted.topology,
             only=wanted.only,
@@ -131,7 +135,7 @@ class EnvironmentPool:
             set=dict(wanted.pins),
             profiles=wanted.profiles,
             timeout=_read_timeout(self._config.getini("envspin_timeout")),
-            locked=self._config.getoption("envspin_locked") or self._config.getini("envspin_locked"),
+            locked=_is_locked(self._config),
             keep_on_failure=self._config.getoption("envspin_keep") != "never",
         )
         self.replaced.update({(environment.topology, name): image for name, image in wanted.pins})
@@ -172,6 +176,13 @@ class EnvironmentPool:
                     self._release(key)
         finally:
             self._stack.close()
+
+
+def _is_locked(config: pytest.Config) -> bool:
+    try:
+        return bool(config.getoption("envspin_locked") or config.getini("envspin_locked"))
+    except ValueError as error:
+        raise pytest.UsageError(f"envspin_locked: {error}") from None
 
 
 def _read_timeout(text: object) -> float | None:

@@ -114,21 +114,22 @@ def list_tagged(lock: Lock) -> list[str]:
 
 
 def compare_registry(lock: Lock, tags: Mapping[str, str | None], gone: Collection[str] = ()) -> list[Finding]:
-    """Return what the registries no longer have as it was locked.
+    """Return what the registries, or for images of its own the engine, no longer have as it was locked.
 
     ``tags``: what the tag of each reference leads to now, None where it is gone; what was not asked for is left out.
-    ``gone``: the locked digests, of indexes or of manifests, that no longer exist.
+    ``gone``: the locked digests, of indexes or of manifests, and the locked ids, that no longer exist.
     """
-    tagged = {reference: tags[reference] for reference in list_tagged(lock) if reference in tags}
     found: list[Finding] = []
+    tagged = set(list_tagged(lock))
     for service, image, (moved, tag_gone, digest_gone) in _list_uses(lock):
-        if image.reference in tagged:
-            digest = tagged[image.reference]
+        known = image.list_configs() if image.is_local else {image.digest}
+        if image.reference in tags and (image.is_local or image.reference in tagged):
+            digest = tags[image.reference]
             if digest is None:
                 found.append(Finding(service, tag_gone, image.pin(), None))
-            elif digest != image.digest:
+            elif digest not in known:
                 found.append(Finding(service, moved, image.pin(), _add_digest(image.reference, digest)))
-        if not set(gone).isdisjoint(image.digests):
+        if not set(gone).isdisjoint({*image.digests, *(image.list_configs() if image.is_local else ())}):
             found.append(Finding(service, digest_gone, image.pin(), None))
     return _in_order(found)
 
@@ -149,6 +150,11 @@ def _list_uses(lock: Lock) -> Iterator[tuple[str, LockedImage, tuple[Kind, Kind,
 def _list_others(lock: Lock) -> list[str]:
     bases = (base for build in lock.builds.values() for base in build.bases)
     return sorted(lock.images.keys() - {*lock.services.values(), *bases})
+
+
+def compare_contents(lock: Lock, contents: Mapping[str, str | None]) -> list[Finding]:
+    """Return the builds that are made of something else in another topology; as ``compare_builds`` takes them."""
+    return _in_order(replace(each, kind="content-differs") for each in compare_builds(lock, contents))
 
 
 def compare_builds(lock: Lock, contents: Mapping[str, str | None]) -> list[Finding]:

@@ -50,6 +50,10 @@ class LockedImage:
         found = (self.digest, *(manifest.digest for manifest in self.platforms.values()))
         return tuple(dict.fromkeys(each for each in found if each is not None))
 
+    def list_configs(self) -> set[str]:
+        """Return the digests of its configurations."""
+        return {manifest.config for manifest in self.platforms.values()}
+
     def find_manifest(self, platform: str) -> Manifest | None:
         """Return the manifest that runs on a platform; None where none was locked."""
         return next((self.platforms[each] for each in list_fitting_platforms(platform) if each in self.platforms), None)

@@ -32,6 +32,8 @@ REMEDY = "restore it from version control, or remove it and run `envspin lock` a
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _NUMBER = re.compile("[0-9]{1,18}")
+_SIGNATURE = re.compile(r"(?m)^version: \d+\s+^topology:$")
+_CONFLICT = re.compile(r"(?m)^(?:<{7}|>{7}) ")
 _PARTS = ("version", "topology", "platforms", "services", "images", "builds")
 
 
@@ -64,11 +66,23 @@ def _describe_manifest(manifest: Manifest) -> dict[str, object]:
     return {**digest, "config": manifest.config, "size": manifest.size}
 
 
+def looks_like_lock(text: str) -> bool:
+    """Tell whether a text is meant to be a lock, whatever its file is called."""
+    return bool(_SIGNATURE.search(text))
+
+
 def parse_lock(text: str, name: str) -> Lock:
     """Read the text of a lock; ``name`` is what messages call its file.
 
     Raises LockError with every line that no envspin wrote, or when a newer one wrote it.
     """
+    conflict = _CONFLICT.search(text)
+    if conflict is not None:
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise LockError(
+            f"{name}:{line}: here is a merge conflict that was not resolved",
+            hint="take either side as it is, then `envspin lock` puts in what the topology needs beyond that",
+        )
     report = Report()
     reader = Reader(report, directory=Path())
     try:

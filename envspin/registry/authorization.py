@@ -187,9 +187,8 @@ class Authorizer:
     def _check_realm(self, realm: str) -> str:
         try:
             parts = urlsplit(realm)
-            _ = parts.port  # raises ValueError where it is no number
             allowed = {"https", "http"} if self._transport.is_plain else {"https"}
-            if parts.scheme in allowed and parts.hostname:
+            if parts.scheme in allowed and parts.hostname and parts.port != 0:  # ValueError where it is no number
                 return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
             shown = hide_query(realm) if parts.hostname else "no web address"
         except ValueError:

@@ -40,8 +40,9 @@ class RegistryClient:
     """Asks registries what references stand for, without pulling, from as many threads as one likes.
 
     ``mirrors`` are base URLs that are asked before Docker Hub, ``insecure`` the registries and networks that the
-    engine asks without TLS, or by TLS without looking at certificates. ``deadline_seconds`` bounds each question with all its retries. Nothing is opened before
-    the first one.
+    engine asks without TLS, or by TLS without looking at certificates: so are they here, and logins are then sent to
+    whoever answers. ``deadline_seconds`` bounds each question with all its retries. Nothing is opened before the first
+    one.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ MOST_ATTEMPTS = 5
 _ATTEMPTS = {Cause.UNRESOLVED: 2, Cause.NO_TLS: 1}
 
 
-class HandshakeEnded(ssl.SSLError):  # noqa: N818 - it says what happened, as ours do
+class HandshakeEnded(ssl.SSLError):
     """The other side went away before TLS had begun: as servers of plain HTTP do, and damaged networks."""
 
 
@@ -133,17 +133,17 @@ def explain_exception(error: Exception, registry: str, tried: str, *, folder: st
     for each in causes:
         if isinstance(each, ssl.SSLCertVerificationError):
             return _explain_distrust(each, registry, tried, folder)
+    network = _advise_network(folder)
     for kind, found, text, hint in _KINDS:
         if any(isinstance(each, found) for each in causes):
-            hint = hint or _advise_network(folder)
-            return TransientError(f"{registry} {text}", cause=kind, context=(tried,), hint=hint)
+            return TransientError(f"{registry} {text}", cause=kind, context=(tried,), hint=hint or network)
     for each in causes:
         if isinstance(each, ssl.SSLError):
             return _explain_tls(each, registry, tried)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | UnicodeError):
         return RegistryError(f"{registry} cannot be asked: its address is none", context=(tried,))
     message = f"the connection to {registry} broke"
-    return TransientError(message, cause=Cause.BROKEN, context=(tried,), hint=_advise_network(folder))
+    return TransientError(message, cause=Cause.BROKEN, context=(tried,), hint=network)
 
 
 _KINDS: tuple[tuple[Cause, tuple[type[BaseException], ...], str, str | None], ...] = (

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from envspin.errors import ManifestNotFoundError, UsageError
+from envspin.errors import LockError, ManifestNotFoundError, UsageError
 from envspin.plan.drift import (
     TOPOLOGY,
     Finding,
     Running,
     compare_builds,
+    compare_contents,
     compare_environment,
     compare_locks,
     compare_references,
@@ -23,7 +24,7 @@ from envspin.plan.drift import (
     match_workloads,
 )
 from envspin.plan.lock import LockedBuild
-from envspin.plan.lock_text import parse_lock
+from envspin.plan.lock_text import looks_like_lock, parse_lock
 from envspin.plan.pinning import collect_wanted, list_builds
 from envspin.reference import Reference, normalize_platform
 from envspin.run.inventory import find_environment
@@ -40,10 +41,13 @@ if TYPE_CHECKING:
     from envspin.engine.base import Engine, ImageInfo
     from envspin.model import Topology
     from envspin.plan.lock import Lock
+    from envspin.run.environment import Environment
     from envspin.run.service import ServiceHandle
     from envspin.topology.kubernetes import Workload
 
 REGISTRY = "registry"
+ENDED = frozenset(("created", "dead", "exited", "gone"))
+"""States of a container in which its service does not run; a job that has completed has run."""
 STDIN = "-"
 STDIN_NAME = "standard input"
 MANIFEST_SUFFIXES = frozenset((".yaml", ".yml", ".json"))
@@ -84,7 +88,10 @@ def compare_own_topology(lock: Lock, topology: Topology) -> list[Finding]:
 
 
 def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
-    """Return what the registries no longer have as it was locked, having asked for every tag and every digest."""
+    """Return what the registries no longer have as it was locked, having asked for every tag and every digest.
+
+    Images that only an engine has are looked for in this one.
+    """
     tagged = [replace(Reference.parse(each), digest=None) for each in list_tagged(lock)]
     exact = [Reference.parse(image.reference).at(digest) for image in lock.images.values() for digest in image.digests]
     client = open_registries(engine)
@@ -101,7 +108,17 @@ def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
         client.close()
     tags = dict(zip(list_tagged(lock), found[: len(tagged)], strict=True))
     gone = {str(each.digest) for each, digest in zip(exact, found[len(tagged) :], strict=True) if digest is None}
+    if engine is not None:
+        local = [image for image in lock.images.values() if image.is_local]
+        tags |= {image.reference: _find_id(engine, image.reference) for image in local}
+        ids = {config for image in local for config in image.list_configs()}
+        gone |= {each for each in ids if _find_id(engine, each) is None}
     return compare_registry(lock, tags, gone)
+
+
+def _find_id(engine: Engine, name: str) -> str | None:
+    image = engine.find_image(name)
+    return image.id if image is not None else None
 
 
 def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Finding]:
@@ -115,11 +132,14 @@ def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Find
         return match_workloads(lock, _read_folder(path))
     file = find_compose_file(path)
     text = _read(file)
-    if file.suffix == find_lock(topology).suffix:
+    if file.suffix == find_lock(topology).suffix or looks_like_lock(text):
         return compare_locks(lock, parse_lock(text, against))
     if looks_like_kubernetes(text, against):
         return match_workloads(lock, read_workloads(text, against))
-    return compare_references(lock, list_references(load(file, allow_unsafe=True)))
+    other = load(file, allow_unsafe=True)
+    contents = {name: build.content if build else None for name, build in look_at_builds(other).items()}
+    both = {name: content for name, content in contents.items() if name in lock.builds}
+    return compare_references(lock, list_references(other)) + compare_contents(lock, both)
 
 
 def _read_folder(folder: Path) -> list[Workload]:
@@ -179,14 +199,32 @@ def read_environment(engine: Engine, selector: str) -> dict[str, Running]:
     """Return what each service of an environment runs; several containers of one service count as it and others."""
     from envspin.run.environment import Environment  # noqa: PLC0415 - other targets need no environment
 
-    environment = Environment.open(find_environment(engine, selector).env, engine=engine)
-    usual = engine.info().platform
-    return dict(_read_services(environment.services, engine, usual))
+    return list_running(Environment.open(find_environment(engine, selector).env, engine=engine))
+
+
+def list_running(environment: Environment) -> dict[str, Running]:
+    """Return what each service of an environment runs."""
+    engine = environment.engine
+    return dict(_read_services(environment.services, engine, engine.info().platform))
+
+
+def require_locked(environment: Environment, path: Path) -> None:
+    """Raise LockError where an environment runs something else than the lock of a topology says."""
+    findings = compare_environment(require_lock(load(path, allow_unsafe=True)), list_running(environment))
+    if findings:
+        lines = [f"{each.service}: {each.kind}, locked {each.locked}, found {each.found}" for each in findings]
+        raise LockError(
+            f"{environment.name} does not run what is locked",
+            context=lines,
+            hint="bring it up anew with `envspin up -d --locked`",
+        )
 
 
 def _read_services(services: Mapping[str, ServiceHandle], engine: Engine, usual: str) -> Iterator[tuple[str, Running]]:
     for name, handle in services.items():
         image = engine.find_image(handle.image_id)
+        if handle.state in ENDED:
+            continue
         if handle.replica_of is None or handle.image_id != services[handle.replica_of].image_id:
             yield name, _describe_running(handle, image, usual)
 

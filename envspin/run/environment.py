@@ -241,6 +241,11 @@ class Environment:
     def __repr__(self) -> str:
         return f"<Environment {self.name}>"
 
+    @property
+    def engine(self) -> Engine:
+        """The container engine that runs it."""
+        return self._engine
+
     def __enter__(self) -> Self:
         return self
 

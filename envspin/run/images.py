@@ -95,9 +95,21 @@ def ensure_locked(engine: Engine, locked: LockedImage, platform: str, rules: Ima
         exact = str(Reference.parse(locked.reference).at(manifest.digest))
         if rules.policy == "never":
             raise _missing(f"{locked.reference}, locked as {exact},")
-        found = _pull(engine, exact, None, rules, key)
+        found = _pull_locked(engine, locked, exact, rules, key)
         _verify(found, locked, platform)
     return replace(found, name=found.name or locked.reference, digest=manifest.digest)
+
+
+def _pull_locked(engine: Engine, locked: LockedImage, exact: str, rules: ImageRules, key: str) -> ImageInfo:
+    try:
+        return _pull(engine, exact, None, rules, key)
+    except ImageError as error:
+        raise ImageError(
+            f"the locked image of {locked.reference} cannot be had",
+            context=(error.message, *error.context),
+            hint="if its registry has deleted it, `envspin lock --upgrade SERVICE` locks what the tag leads to now"
+            + (f"; else: {error.hint}" if error.hint else ""),
+        ) from error
 
 
 def find_locked(engine: Engine, locked: LockedImage, platform: str) -> ImageInfo | None:

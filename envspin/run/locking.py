@@ -109,8 +109,8 @@ def ask(
             return _ask_registry(question, client, now, spare)
         except RegistryError as error:
             held = engine.find_image(question.reference) if engine is not None else None
-            # containerd's store gives an image that was built or loaded a digest, too: its id.
-            if held is not None and set(held.digests) <= {held.id}:
+            # What came from this repository has a digest of it; containerd's store gives what was built one: its id.
+            if held is not None and held.digest in {None, held.id}:
                 if local:
                     return _lock_held(question, held, now)
                 error.hint = f"{error.hint or ''}; or lock what this engine holds of that name: `--local`".lstrip("; ")
@@ -141,7 +141,7 @@ def run_all(work: Callable[[Question_], Answer], questions: Iterable[Question_],
     if errors:
         told = [error for error in errors if isinstance(error, EnvspinError)]
         lines = [line for error in told for line in (error.message, *(f"  {each}" for each in error.context))]
-        hints = list(dict.fromkeys(error.hint for error in told if error.hint))
+        hints = list(dict.fromkeys(part for error in told if error.hint for part in error.hint.split("; ")))
         kind = RegistryError if any(isinstance(error, RegistryError) for error in told) else LockError
         raise kind(f"{len(told)} {failed}", context=lines, hint="; ".join(hints) or None)
     return [future.result() for future in futures]

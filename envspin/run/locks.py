@@ -230,7 +230,8 @@ def check_locked(plan: Plan, lock: Lock) -> None:
     chosen = plan.pins.keys() & {name for key in plan.unlocked for name in plan.images[key].services}
     if not lines:
         return
-    hint = f"`{suggest_locking(plan.topology)}` brings it up to date; commit what that changes"
+    lock_it = f"`{suggest_locking(plan.topology)}` (with the same -f and --env-file, if any)"
+    hint = f"{lock_it} brings it up to date; commit what that changes"
     if chosen:
         hint = (
             f"set {_join(sorted(chosen))} to an image with a digest, or to one that `x-envspin.matrix` lists and locks"

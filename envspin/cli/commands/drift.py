@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from envspin.plan.drift import Finding
 
 DRIFT = 5
+DIGEST = "sha256:"
+SHORT_DIGEST = len(DIGEST) + 12
 
 
 @click.command("drift")
@@ -78,6 +80,8 @@ def _shorten(text: str | None) -> str:
     if text is None:
         return "-"
     pin, space, rest = text.partition(" ")
-    if "sha256:" in rest and pin == "build":
-        return f"{pin} {rest[: len('sha256:') + 12]}"
+    if pin.startswith(DIGEST):
+        return pin[:SHORT_DIGEST]
+    if pin == "build":
+        return f"{pin} {rest[:SHORT_DIGEST]}"
     return f"{shorten_image(pin)}{space}{rest}"

@@ -92,8 +92,12 @@ def test_every_service_of_an_image_is_named():
     assert kinds == [("one", "tag-gone"), ("two", "tag-gone"), ("web", "base-gone")]
 
 
-def test_an_image_of_the_engine_has_nothing_in_a_registry():
-    assert compare_registry(LOCAL, {"mine:1": None}, [sha("m")]) == []
+def test_an_image_of_the_engine_is_looked_for_there_where_one_was_asked():
+    (config,) = LOCAL.images["mine:1"].list_configs()
+    assert compare_registry(LOCAL, {}, [sha("unknown")]) == []
+    assert compare_registry(LOCAL, {"mine:1": config}) == []
+    assert {each.kind for each in compare_registry(LOCAL, {"mine:1": sha("rebuilt")})} == {"tag-moved"}
+    assert {each.kind for each in compare_registry(LOCAL, {"mine:1": None}, [config])} == {"tag-gone", "digest-gone"}
 
 
 def test_a_tag_beside_a_digest_can_move_and_a_digest_alone_cannot():

@@ -308,7 +308,6 @@ EDITS = {
     "no version": (put("version: 1\n", ""), place("version: 1"), 1, "`version: 1`"),
     "two documents": (f"{TEXT}---\nversion: 1\n", TEXT.count("\n") + 2, 1, "here begins another"),
     "a list": ("- 1\n", 1, 1, "must be a mapping"),
-    "marks of a merge": (put("services:\n", "<<<<<<< HEAD\nservices:\n"), None, None, "not valid YAML"),
 }
 
 
@@ -323,6 +322,12 @@ def test_an_edit_is_refused_at_its_place(what):
     assert "envspin lock" in error.hint
     at = f"{NAME}:{line}:{column}: error[" if line else f"{NAME}:"
     assert any(each.startswith(at) and said in each for each in error.context), "\n".join(error.context)
+
+
+def test_a_merge_conflict_is_recognised():
+    with pytest.raises(LockError, match=f"{NAME}:{place('services:')}: here is a merge conflict") as caught:
+        read(put("services:\n", "<<<<<<< HEAD\nservices:\n"))
+    assert "take either side" in str(caught.value.hint)
 
 
 def test_an_unknown_key_is_told_the_nearest():

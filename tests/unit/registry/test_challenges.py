@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from envspin.errors import RegistryError
 from envspin.registry.authorization import Challenge, parse_challenges
+
+from .server import fail
+
+
+def test_a_challenge_that_is_unknown_is_told(registry, client, app):
+    registry.always("", fail(401, WWW_Authenticate="Negotiate"))
+    with pytest.raises(RegistryError, match="wants a login of a kind that is not known here"):
+        client.find_digest(app)
+    assert len(registry.seen) == 1
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def asked(monkeypatch):
 
 
 def test_docker_hub_out_of_reach_may_have_a_mirror(client, asked):
-    with pytest.raises(RegistryError, match="docker.io is not known") as caught:
+    with pytest.raises(RegistryError, match=r"docker\.io is not known") as caught:
         client.find_digest(Reference.parse("postgres:16"))
     assert caught.value.hint == (
         "check the network and the registry's name, or configure a mirror in the engine (`registry-mirrors`)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envspin.errors import RegistryError
+from envspin.reference import Reference
 from envspin.registry.credentials import Credentials
 
 from .server import Reply, fail
@@ -60,6 +61,14 @@ def test_a_challenge_of_where_a_registry_redirects_is_not_answered(
     assert looked_for == []
 
 
+def test_a_login_in_the_address_of_a_redirect_is_not_told(registry, elsewhere, known, app):
+    lead(registry, "", f"http://user:{SECRET}@{elsewhere.host}/x")
+    elsewhere.always("", challenge("Basic", "x"))
+    with pytest.raises(RegistryError, match=f"redirects to {elsewhere.url}, which") as caught:
+        known.find_digest(app)
+    assert SECRET not in str(caught.value)
+
+
 def test_a_challenge_behind_a_login_is_not_answered_nor_told_as_a_wrong_password(
     registry, elsewhere, third, known, app
 ):
@@ -100,3 +109,15 @@ def test_a_login_that_a_token_service_leads_to_is_not_told_as_a_wrong_password(r
         f"the token service of {registry.host} redirects to {elsewhere.url}, which wants a login of its own"
     )
     assert [seen.headers.get("Authorization") for seen in elsewhere.seen] == [None]
+
+
+@pytest.mark.parametrize(
+    "realm", ["http://{host}/token", "ftp://{host}/token", "/token", "", "https://", "https://[", "https://h:x/"]
+)
+def test_a_registry_with_tls_cannot_send_a_login_elsewhere_than_to_tls(secure, registry, known, trust, realm):
+    trust(secure)
+    challenge = f'Bearer realm="{realm.format(host=registry.host)}",service="x"'
+    secure.always("", fail(401, WWW_Authenticate=challenge))
+    with pytest.raises(RegistryError, match="sends logins to a place that is not safe"):
+        known.find_digest(Reference.parse(f"{secure.host}/team/app:1"))
+    assert registry.seen == []

@@ -360,7 +360,9 @@ def test_an_image_that_is_not_locked_is_told(topology, shop):
     with pytest.raises(LockError, match=r"shop/envspin\.lock does not fit the topology any more") as caught:
         plan(changed, locked=True)
     assert caught.value.context == ("db: postgres:17 is not locked",)
-    assert caught.value.hint == "`envspin lock shop` brings it up to date; commit what that changes"
+    assert caught.value.hint == (
+        "`envspin lock shop` (with the same -f and --env-file, if any) brings it up to date; commit what that changes"
+    )
 
 
 def test_a_build_that_is_not_locked_is_told(topology, shop):
