@@ -52,13 +52,14 @@ def lock_topology(
     platforms: Iterable[str] = (),
     upgrade: Collection[str] = (),
     local: bool = False,
+    on_ask: Callable[[int], None] = lambda _count: None,
 ) -> Locking:
     """Bring a topology's lock up to date and return what that changed.
 
     What still fits stays as it is, but for the images of the services in ``upgrade``. Images are locked for the
     platforms that the lock names already and for those of ``platforms``. A new lock is for the engine's own, too (this
     machine's where there is no engine), which an image may lack if ``platforms`` names others. With ``local``, an image
-    that the engine holds and no registry has is locked by its id.
+    that the engine holds and no registry has is locked by its id. ``on_ask`` is told how many images are asked for.
 
     Raises RegistryError where images cannot be resolved, with all of them; LockError where the lock cannot be read or
     written. In either case the old lock is unchanged.
@@ -70,6 +71,8 @@ def lock_topology(
         own = None if before is not None and before.platforms else _find_own_platform(engine)
         asked = {*needed, *([own] if own is not None else [])}
         questions = list_questions(wanted, before, asked, upgrade=upgrade)
+        if questions:
+            on_ask(len(questions))
         spare = own if needed and own not in needed else None
         answers = ask(questions, engine, local=local, spare=spare) if questions else []
         if any(wanted.images[each.reference].usual and not each.find_manifest(own or "") for each in answers if spare):

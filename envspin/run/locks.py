@@ -20,6 +20,7 @@ from envspin.run.preflight import check_builds
 from envspin.run.record import state_directory
 from envspin.run.replacing import replacing
 from envspin.topology.files import COMPOSE_FILE_NAMES, MAX_FILE_BYTES, display_name, is_file
+from envspin.topology.formats import to_image
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -169,7 +170,16 @@ def _describe(service: Service, lock: Path) -> LockedBuild:
     if service.build is None:
         raise ValueError(f"{service.name} is not built")
     request = describe_build(service.build, service.platform, lock=lock)
-    return LockedBuild(f"sha256:{hash_content(request)}", tuple(sorted(list_bases(request))))
+    bases = tuple(sorted(list_bases(request)))
+    for base in bases:
+        try:
+            to_image(base)
+        except ValueError:
+            name = ascii(base)[1:-1]
+            message = f"`build` of `{service.name}`: the Dockerfile takes `{name}`, which is no image"
+            hint = "an argument in `FROM` without a value? Give it a default, or a value under `build.args`"
+            raise TopologyError([Problem("bad-value", message, service.mark, hint=hint)]) from None
+    return LockedBuild(f"sha256:{hash_content(request)}", bases)
 
 
 def survey(topology: Topology) -> Wanted:

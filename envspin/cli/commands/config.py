@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from envspin.cli.context import TopologyRequest
-    from envspin.model import Topology
+    from envspin.model import Service, Topology
     from envspin.plan.lock import Lock
 
 DIFF = Fork("diff", "envspin.cli.commands.config_diff", "Compare two topologies.")
@@ -54,13 +54,13 @@ def command(request: TopologyRequest, *, quiet: bool, as_json: bool) -> None:
 def add_digests(topology: Topology, lock: Lock | None) -> Topology:
     """Return the topology with the digest of each locked image behind its tag: whoever runs that gets the same."""
     locked = lock.images if lock is not None else {}
-    services = {
-        name: replace(service, image=locked[service.image].pin())
-        if service.image and service.image in locked
-        else service
-        for name, service in topology.services.items()
-    }
-    return replace(topology, services=services)
+
+    def add_digest(service: Service) -> Service:
+        image = locked.get(service.image or "")
+        stub = service.stub and add_digest(service.stub)
+        return replace(service, image=image.pin() if image is not None else service.image, stub=stub)
+
+    return replace(topology, services={name: add_digest(service) for name, service in topology.services.items()})
 
 
 def pin(topology: Topology, pins: Mapping[str, str]) -> Topology:

@@ -69,7 +69,9 @@ def command(
     with terminable(), cli_context.open_engine_if_any() as engine:
         if local and engine is None:
             raise click.UsageError("--local needs an engine, and none answers: see `envspin doctor`")
-        done = lock_topology(topology, engine=engine, platforms=platforms, upgrade=services, local=local)
+        done = lock_topology(
+            topology, engine=engine, platforms=platforms, upgrade=services, local=local, on_ask=announce
+        )
     if as_json:
         print_json(describe(done))
     else:
@@ -83,11 +85,15 @@ def _take_file(request: TopologyRequest, upgrade: tuple[str, ...]) -> tuple[Topo
     if not upgrade or request.paths != (Path(),):
         return request, upgrade
     last = Path(upgrade[-1])
-    if os.path.exists(last) and (  # noqa: PTH110 - unlike pathlib, it raises nothing for impossible names
-        "/" in upgrade[-1] or not holds_compose_file(Path())
-    ):
+    is_path = os.path.exists(last)  # noqa: PTH110 - unlike pathlib, it raises nothing for impossible names
+    if is_path and ("/" in upgrade[-1] or upgrade[-1] in {".", ".."} or not holds_compose_file(Path())):
         return replace(request, paths=(last,)), (*upgrade[:-1], ALL)
     return request, upgrade
+
+
+def announce(count: int) -> None:
+    """Say on stderr what is waited for."""
+    click.echo(click.style(f"asking registries about {count_nouns({'image': count})} ...", dim=True), err=True)
 
 
 def choose_services(topology: Topology, upgrade: Sequence[str]) -> frozenset[str]:
