@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+
+from envspin.cli.completing import offer_beside_files
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,7 @@ class Fork:
 
     def complete(self, _context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the word beside the files."""
-        words = [CompletionItem(self.word, help=self.help)] if self.word.startswith(incomplete) else []
-        return [*words, CompletionItem(incomplete, type="file")]
+        return offer_beside_files(incomplete, {self.word: self.help})
 
 
 class ForkingCommand(click.Command):

@@ -80,6 +80,8 @@ class LockedBuild:
     """``sha256:...`` of its context, Dockerfile, arguments and target."""
     bases: tuple[str, ...] = ()
     """The images that it begins with, as its Dockerfile names them; each is locked among the images."""
+    platforms: Mapping[str, str] = field(default_factory=dict)
+    """The platform of each base for which the Dockerfile names one itself (``FROM --platform``)."""
 
 
 @dataclass(frozen=True, slots=True)

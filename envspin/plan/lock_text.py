@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from envspin.errors import LockError, TopologyError
 from envspin.plan.lock import LOCK_VERSION, Lock, LockedBuild, LockedImage, Manifest, is_stub
 from envspin.reference import normalize_platform
-from envspin.topology.formats import to_image
+from envspin.topology.formats import to_image, to_platform
 from envspin.topology.nodes import Document, Mapping
 from envspin.topology.reader import Reader
 from envspin.topology.report import Report
@@ -45,10 +45,7 @@ def dump_lock(lock: Lock) -> str:
         "platforms": sorted(lock.platforms),
         "services": {name: image for name, image in sorted(lock.services.items()) if image is not None},
         "images": {reference: _describe_image(image) for reference, image in sorted(lock.images.items())},
-        "builds": {
-            name: {"content": build.content, "bases": sorted(build.bases)}
-            for name, build in sorted(lock.builds.items())
-        },
+        "builds": {name: _describe_build(build) for name, build in sorted(lock.builds.items())},
     }
     return HEADING + dump_yaml({key: value for key, value in document.items() if value})
 
@@ -59,6 +56,11 @@ def _describe_image(image: LockedImage) -> dict[str, object]:
         "resolved": image.resolved,
         "platforms": {name: _describe_manifest(each) for name, each in sorted(image.platforms.items())},
     }
+
+
+def _describe_build(build: LockedBuild) -> dict[str, object]:
+    platforms = {"platforms": dict(sorted(build.platforms.items()))} if build.platforms else {}
+    return {"content": build.content, "bases": sorted(build.bases), **platforms}
 
 
 def _describe_manifest(manifest: Manifest) -> dict[str, object]:
@@ -184,6 +186,10 @@ def _read_build(reader: Reader, name: str, entry: Entry) -> LockedBuild:
     return LockedBuild(
         content=_require(reader, parts, entry.key, where, "content", _to_digest),
         bases=tuple(sorted(reader.strings(bases, f"{where}.bases") or ())) if bases is not None else (),
+        platforms={
+            name: _convert(reader, platform.value, f"{where}.platforms", to_platform)
+            for name, platform in _each(reader, parts.get("platforms"), f"{where}.platforms")
+        },
     )
 
 
@@ -196,7 +202,7 @@ _KNOWN = {
     "topology": ("name", "file", "hash"),
     "images": ("digest", "resolved", "platforms"),
     "platforms": ("digest", "config", "size"),
-    "builds": ("content", "bases"),
+    "builds": ("content", "bases", "platforms"),
 }
 
 

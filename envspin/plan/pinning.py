@@ -90,17 +90,18 @@ def _list_services(topology: Topology) -> Iterator[tuple[str, Service]]:
 def collect_wanted(topology: Topology, builds: Mapping[str, LockedBuild]) -> Wanted:
     """Gather what has to be locked; ``builds`` says what each of ``list_builds`` is made of now."""
     built = list_builds(topology)
-    uses: list[tuple[str, str, Service]] = []
+    uses: list[tuple[str, str, str | None]] = []
     for name, service in topology.services.items():
         for key, variant in ((name, service), (name_stub(name), service.stub)):
             if variant is not None and key not in built and variant.image is not None:
-                uses.append((variant.image, name, variant))
+                uses.append((variant.image, name, variant.platform))
             if key in built:
-                uses += [(base, name, built[key]) for base in builds[key].bases]
-        uses += [(image, name, service) for image in list_matrix_images(topology, name)]
+                usual, own = built[key].platform or _build_platform(built[key]), builds[key].platforms
+                uses += [(base, name, own.get(base, usual)) for base in builds[key].bases]
+        uses += [(image, name, service.platform) for image in list_matrix_images(topology, name)]
     images: dict[str, Need] = {}
-    for reference, name, service in uses:
-        images[reference] = _add_use(images.get(reference, Need()), name, service.platform or _build_platform(service))
+    for reference, name, platform in uses:
+        images[reference] = _add_use(images.get(reference, Need()), name, platform)
     services = {name: None if name in built else service.image for name, service in topology.services.items()}
     file = topology.files[0].name if topology.files else ""
     return Wanted(topology.name, _hash(services, images, built), file, services, images, dict(builds))

@@ -33,11 +33,17 @@ class ImageSource:
     """What the lock calls a build."""
     bases: Mapping[str, LockedImage] = field(default_factory=dict)
     """The locked images that a build begins with, by what its Dockerfile calls them."""
+    base_platforms: Mapping[str, str] = field(default_factory=dict)
+    """The platforms of those for which the Dockerfile names one itself."""
 
     def find_platform(self, usual: str) -> str:
         """Return the platform that it is for, ``usual`` where nothing names one."""
         only = self.build.platforms if self.build is not None else ()
         return self.platform or (only[0] if len(only) == 1 else usual)
+
+    def find_base_platform(self, base: str, usual: str) -> str:
+        """Return the platform that a base is taken for."""
+        return self.base_platforms.get(base, self.find_platform(usual))
 
     def describe(self) -> str:
         """Say in a few words how the image is had."""
@@ -86,10 +92,16 @@ def lock_source(source: ImageSource, lock: Lock, selection: Selection) -> ImageS
     if source.build is None:
         return replace(source, locked=lock.images.get(str(source.reference)))
     first = source.services[0]
-    name = name_stub(first) if first in selection.stub else first
+    return lock_build(source, lock, name_stub(first) if first in selection.stub else first)
+
+
+def lock_build(source: ImageSource, lock: Lock, name: str) -> ImageSource:
+    """Return a build with what the lock says of it under this name."""
     build = lock.builds.get(name)
-    bases = {base: lock.images[base] for base in build.bases} if build is not None else {}
-    return replace(source, lock_name=name, bases=bases)
+    if build is None:
+        return replace(source, lock_name=name)
+    bases = {base: lock.images[base] for base in build.bases}
+    return replace(source, lock_name=name, bases=bases, base_platforms=build.platforms)
 
 
 def find_unlocked(images: Mapping[str, ImageSource], lock: Lock, selection: Selection) -> Iterator[str]:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import tarfile
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from envspin.errors import LockError, UsageError
 from envspin.plan.lock import LOCK_NAME
 from envspin.plan.lock_text import dump_lock
 from envspin.plan.pinning import compare_with_topology, list_builds
-from envspin.plan.sources import ImageSource
+from envspin.plan.sources import ImageSource, lock_build
 from envspin.run.images import ensure_image, ensure_locked
 from envspin.run.locks import require_lock, suggest_locking, survey
 from envspin.run.replacing import replacing
+from envspin.topology.files import is_file
+from envspin.topology.formats import to_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +39,15 @@ CONTENTS_NAME = "envspin-bundle.json"
 FORMAT = 1
 MAX_CONTENTS = 4 * 1024 * 1024
 """Bytes of the list of what is in a bundle: far more than any topology needs."""
+MAX_MEMBERS = 200_000
+"""Files in an archive: each layer of an image makes two to four."""
+MAX_EXTENSION = 1024 * 1024
+"""Bytes of the extended header of a file; in archives of images it holds times and sizes."""
+MAX_WORD = 1024
+_BLOCK = tarfile.BLOCKSIZE
+_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_SIZE = re.compile(rb"^\d{1,9} size=(\d{1,18})$", re.MULTILINE)
+_ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +97,13 @@ def _gather(
     engine: Engine, topology: Topology, lock: Lock, needs: Mapping[str, Need], rules: ImageRules
 ) -> Iterator[BundledImage]:
     for reference, image in lock.images.items():
-        for platform in needs[reference].list_platforms([rules.platform]):
+        platforms = needs[reference].list_platforms([rules.platform])
+        # The engine's own first: where they are loaded, the first one that is called so gets the name.
+        for platform in sorted(platforms, key=lambda each: each != rules.platform):
             yield BundledImage(reference, ensure_locked(engine, image, platform, rules, key=reference).id)
     for name, service in list_builds(topology).items():
-        bases = {base: lock.images[base] for base in lock.builds[name].bases}
-        key, users = service.name, (service.name,)
-        source = ImageSource(key, None, service.build, service.platform, users, lock_name=name, bases=bases)
-        built = ensure_image(engine, source, rules)
+        source = ImageSource(service.name, None, service.build, service.platform, (service.name,))
+        built = ensure_image(engine, lock_build(source, lock, name), rules)
         yield BundledImage(built.name, built.id, built=True)
 
 
@@ -117,9 +130,10 @@ def load_bundle(engine: Engine, path: Path) -> Bundle:
     An image gets its name where no other has that. Raises UsageError for a file that is no bundle, ImageError where
     the engine does not take it, LockError where it holds another image than was saved.
     """
-    bundle = read_bundle(path)
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
+            bundle = _read(file, path)
+            file.seek(0)
             engine.load_images(file)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
@@ -138,30 +152,86 @@ def load_bundle(engine: Engine, path: Path) -> Bundle:
 def read_bundle(path: Path) -> Bundle:
     """Return what is in a bundle; raise UsageError for a file that is none."""
     try:
-        with tarfile.open(path, "r:") as tar:
-            member = tar.getmember(CONTENTS_NAME)
-            file = tar.extractfile(member) if member.isreg() else None
-            return _parse(json.loads(file.read(MAX_CONTENTS) if file is not None else b""), path)
+        with _open(path) as file:
+            return _read(file, path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (tarfile.TarError, KeyError, ValueError, TypeError, RecursionError, EOFError) as error:
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.exists() and not is_file(path):  # to open a pipe would wait for whoever writes it
+        raise UsageError(f"{path} is no regular file", hint="a bundle is read twice: store it in a file")
+    return path.open("rb")
+
+
+def _read(file: BinaryIO, path: Path) -> Bundle:
+    try:
+        return _parse(json.loads(_find_contents(file)), path)
+    except (tarfile.TarError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path} is no bundle, or not all of one", hint="`envspin bundle FILE -o shop.tar` writes one"
         ) from error
 
 
+def _find_contents(file: BinaryIO) -> bytes:
+    """Return the list of what is in a bundle, having seen that the archive goes on to its end.
+
+    Only the headers are looked at, for ``tarfile`` reads extended ones (POSIX.1-2001, pax) whatever size they claim.
+    """
+    total, found, extended = os.fstat(file.fileno()).st_size, None, None
+    for _ in range(MAX_MEMBERS):
+        block = file.read(_BLOCK)
+        if block == bytes(_BLOCK):
+            break
+        member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        size, begin = member.size if extended is None else extended, file.tell()
+        if not 0 <= size <= total - begin:
+            raise tarfile.ReadError(f"{size} bytes at {begin} of {total}")
+        extended = _read_size(file, member) if member.type in _EXTENSIONS else None
+        if member.name == CONTENTS_NAME:
+            found = _read_content(file, member)
+        file.seek(begin + -(-size // _BLOCK) * _BLOCK)
+    else:
+        raise tarfile.ReadError(f"more than {MAX_MEMBERS} files")
+    if found is None:
+        raise KeyError(CONTENTS_NAME)
+    return found
+
+
+def _read_size(file: BinaryIO, member: tarfile.TarInfo) -> int | None:
+    """Return the size that an extended header gives to the next file: that of more than 8 GiB fits in no other."""
+    if member.size > MAX_EXTENSION:
+        raise tarfile.ReadError(f"an extended header of {member.size} bytes")
+    sizes = _SIZE.findall(file.read(member.size)) if member.type == tarfile.XHDTYPE else []
+    return int(sizes[-1]) if sizes else None
+
+
+def _read_content(file: BinaryIO, member: tarfile.TarInfo) -> bytes:
+    if not member.isreg() or member.size > MAX_CONTENTS:
+        raise tarfile.ReadError(f"{member.name} is no small file")
+    return file.read(member.size)
+
+
 def _parse(document: dict[str, object], path: Path) -> Bundle:
-    if document["format"] != FORMAT:
+    written = document["format"]
+    if isinstance(written, int) and written > FORMAT:
         raise UsageError(f"{path} was written by a later envspin", hint="upgrade envspin")
     images = document["images"]
-    if not isinstance(images, list):
-        raise TypeError(images)
-    found = tuple(BundledImage(_to_word(each["name"]), _to_word(each["id"]), bool(each["built"])) for each in images)
+    if written != FORMAT or not isinstance(images, list):
+        raise ValueError(document)
+    found = tuple(_parse_image(each) for each in images)
     return Bundle(_to_word(document["topology"]), _to_word(document["platform"]), found)
+
+
+def _parse_image(document: dict[str, object]) -> BundledImage:
+    name, found = to_image(_to_word(document["name"])), _to_word(document["id"])
+    if not _ID.fullmatch(found):  # a name in its place would be looked up, whatever has that here
+        raise ValueError(found)
+    return BundledImage(name, found, bool(document["built"]))
 
 
 def _to_word(text: object) -> str:
     """Return what may be printed of a file that came from elsewhere."""
-    if not isinstance(text, str) or not text.isprintable():
+    if not isinstance(text, str) or not text.isprintable() or len(text) > MAX_WORD:
         raise TypeError(text)
     return text

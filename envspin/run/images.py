@@ -148,8 +148,8 @@ def _verify(image: ImageInfo, locked: LockedImage, platform: str) -> None:
 
 def _ensure_built(engine: Engine, source: ImageSource, rules: ImageRules) -> ImageInfo:
     bases = {
-        name: ensure_locked(engine, locked, source.find_platform(rules.platform), rules, key=source.key).id
-        for name, locked in source.bases.items()
+        base: ensure_locked(engine, locked, source.find_base_platform(base, rules.platform), rules, key=source.key).id
+        for base, locked in source.bases.items()
     }
     from envspin.engine.docker.context import hash_build, list_bases  # noqa: PLC0415 - the SDK is slow to import
 
@@ -158,7 +158,7 @@ def _ensure_built(engine: Engine, source: ImageSource, rules: ImageRules) -> Ima
     request = make_build_request(source, rules, hashed.whole[:HASH_CHARACTERS], bases=bases)
     found = engine.find_image(request.tag) if not request.no_cache else None
     if found is not None:
-        return replace(found, content=content)
+        return replace(found, name=request.tag, content=content)  # equal builds share an image, which has a tag of each
     if rules.policy == "never":
         request = replace(request, pull=False)
         for base in list_bases(request):
@@ -169,7 +169,7 @@ def _ensure_built(engine: Engine, source: ImageSource, rules: ImageRules) -> Ima
         on_progress=lambda status, fraction: rules.on_progress(source.key, "build", status, fraction),
         is_cancelled=rules.is_cancelled,
     )
-    return replace(built, content=content)
+    return replace(built, name=request.tag, content=content)
 
 
 def make_build_request(

@@ -165,7 +165,7 @@ def look_at_builds(topology: Topology) -> dict[str, LockedBuild | None]:
 
 
 def _describe(service: Service, lock: Path) -> LockedBuild:
-    from envspin.engine.docker.context import hash_content, list_bases  # noqa: PLC0415 - the SDK is slow to import
+    from envspin.engine.docker.context import hash_content, list_base_platforms, list_bases  # noqa: PLC0415 - the SDK is slow to import
 
     if service.build is None:
         raise ValueError(f"{service.name} is not built")
@@ -179,7 +179,7 @@ def _describe(service: Service, lock: Path) -> LockedBuild:
             message = f"`build` of `{service.name}`: the Dockerfile takes `{name}`, which is no image"
             hint = "an argument in `FROM` without a value? Give it a default, or a value under `build.args`"
             raise TopologyError([Problem("bad-value", message, service.mark, hint=hint)]) from None
-    return LockedBuild(f"sha256:{hash_content(request)}", bases)
+    return LockedBuild(f"sha256:{hash_content(request)}", bases, list_base_platforms(request))
 
 
 def survey(topology: Topology) -> Wanted:
@@ -218,8 +218,9 @@ def check_platform(plan: Plan, platform: str) -> None:
     """Raise LockError where the lock holds an image, but not for the platform that it is to run on."""
     lines = {}
     for source in plan.images.values():
-        wanted = source.find_platform(platform)
-        for image in [*source.bases.values(), *([source.locked] if source.locked is not None else [])]:
+        uses = [(image, source.find_base_platform(base, platform)) for base, image in source.bases.items()]
+        uses += [(source.locked, source.find_platform(platform))] if source.locked is not None else []
+        for image, wanted in uses:
             if image.find_manifest(wanted) is None:
                 told = f"{_join(source.services)}: {image.reference} is locked for {_join(image.platforms)}"
                 lines[told] = normalize_platform(wanted)

@@ -7,11 +7,11 @@ import os
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -21,7 +21,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     It lies beside ``path``, because only there can it be renamed at once, and gets the permissions of what it replaces.
     Raises OSError as writing does; then, too, ``path`` is as it was.
     """
-    target = path.resolve()  # a link stays, and what it leads to is replaced
+    target = Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     if target.exists() and not target.is_file():
         raise OSError(errno.EINVAL, "it is no regular file", str(target))
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{path.name}-")

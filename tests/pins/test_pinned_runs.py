@@ -160,7 +160,10 @@ def test_set_overrides_one_pin_and_says_so_everywhere(project):
     assert f"{project.reference('2')} (set)" in project.table
     summary = project.call("run", "--set", other, "--", "true").stderr
     assert f"{project.reference('2')} (set)" in summary
-    assert f"web={project.reference('2')} is not locked" not in project.run("--set", other, "--locked", code=5)
+    told = project.run("--set", other, "--locked", code=5)
+    assert "envspin.lock does not hold all that is to run" in told
+    assert f"web: {project.reference('2')} is not locked" in told
+    assert "hint: set web to an image with a digest, or to one that `x-envspin.matrix` lists and locks" in told
 
 
 def test_set_to_a_locked_image_of_the_matrix_runs_its_digest(project):

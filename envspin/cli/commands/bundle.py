@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +41,7 @@ def command(request: TopologyRequest, *, output: Path, as_json: bool) -> None:
     from envspin.run.locks import find_lock  # noqa: PLC0415
     from envspin.run.signals import terminable  # noqa: PLC0415
 
-    if not output.parent.is_dir():
-        raise UsageError(f"there is no folder {output.parent}", hint="choose another --output")
+    check_output(output)
     topology = request.load()
     began, progress = time.monotonic(), PlainProgress()
     with terminable(), cli_context.open_engine() as engine:
@@ -57,6 +57,19 @@ def command(request: TopologyRequest, *, output: Path, as_json: bool) -> None:
         )
         bundle = save_bundle(engine, topology, output, rules)
     show(bundle, "wrote", output, as_json=as_json)
+
+
+def check_output(output: Path) -> None:
+    """Raise UsageError for what no bundle can be written to, before images are pulled in vain."""
+    if str(output) == "-":
+        raise UsageError("a bundle goes to a file, not to standard output", hint="name a file: `-o shop.tar`")
+    folder, choose = os.path.dirname(os.path.realpath(output)), "choose another --output"  # noqa: PTH120
+    if not os.path.isdir(folder):  # noqa: PTH112 - unlike pathlib, it raises nothing for impossible names
+        raise UsageError(f"there is no folder {output.parent}", hint=choose)
+    if os.path.exists(output) and not os.path.isfile(output):  # noqa: PTH110, PTH113
+        raise UsageError(f"{output} cannot be written: it is no regular file", hint=choose)
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"nothing can be written in the folder {folder}", hint=choose)
 
 
 def show(bundle: Bundle, verb: str, path: Path, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from envspin.cli import context as cli_context
+from envspin.cli.completing import complete_baselines
 from envspin.cli.options import json_option, topology_options
 from envspin.cli.output import print_json, render_table, shorten_image
 
@@ -28,6 +29,7 @@ SHORT_DIGEST = len(DIGEST) + 12
     default="registry",
     show_default=True,
     metavar="registry|ENV|OTHER_FILE",
+    shell_complete=complete_baselines,
     help="What to hold the lock against.",
 )
 @json_option

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from envspin.cli import context as cli_context
+from envspin.cli.completing import complete_topology_services
 from envspin.cli.options import json_option, platforms_option, topology_options
 from envspin.cli.output import count_nouns, print_json
 from envspin.errors import LockError, UsageError
@@ -35,6 +36,7 @@ ALL = "*"
     is_flag=False,
     flag_value=ALL,
     metavar="[SERVICE]",
+    shell_complete=complete_topology_services,
     help="Ask again what images stand for: those of SERVICE, or all of them (repeatable).",
 )
 @platforms_option

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from docker.utils import build as docker_build
 
-from envspin.engine.docker.dockerfile import find_bases, pin_bases
+from envspin.engine.docker.dockerfile import find_bases, find_platforms, pin_bases
 from envspin.errors import EngineError, ImageError
 
 if TYPE_CHECKING:
@@ -84,6 +84,14 @@ def list_bases(request: BuildRequest) -> tuple[str, ...]:
     Raises ImageError where the Dockerfile cannot be read.
     """
     return find_bases(_decode(_read_dockerfile(request)), request.args, request.target)
+
+
+def list_base_platforms(request: BuildRequest) -> dict[str, str]:
+    """Return the platform of each base image for which the Dockerfile itself names one.
+
+    Raises ImageError where the Dockerfile cannot be read.
+    """
+    return find_platforms(_decode(_read_dockerfile(request)), request.args, request.target)
 
 
 def pack_context(request: BuildRequest) -> tuple[IO[bytes], str]:

@@ -8,7 +8,7 @@ accepts is not complained about here: the build says what is wrong.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,7 @@ _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
 _VARIABLE = re.compile(r"([A-Za-z_]\w*)(?:(:?)([-+?])(.*))?", re.DOTALL)
 _NO_IMAGE = "scratch"
+_PLATFORM_FLAG = "--platform="
 _FROM_FLAG = "--from="
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -59,6 +60,13 @@ class _Use:
     """With variables put in."""
     start: int
     end: int
+    platform: str = ""
+    """What ``FROM --platform`` says; empty where that is nothing, or a variable that only builders set."""
+
+
+def find_platforms(text: str, args: Mapping[str, str], target: str | None = None) -> dict[str, str]:
+    """Return the platform of each image of ``find_bases`` for which ``FROM`` names one."""
+    return {use.image: use.platform for use in _find_uses(text, args, target) if use.platform}
 
 
 def find_bases(text: str, args: Mapping[str, str], target: str | None = None) -> tuple[str, ...]:
@@ -92,8 +100,11 @@ def _find_uses(text: str, args: Mapping[str, str], target: str | None) -> Iterat
             case "FROM":
                 if target is not None and stages and target.lower() in {stages[-1], str(len(stages) - 1)}:
                     return
-                words = [word for word in words if not word.text.startswith("--")]
-                yield from _read_from(instruction, words, values, stages)
+                flags = [word.text for word in words if word.text.startswith("--")]
+                words = words[len(flags) :]
+                platform = next((each for each in flags if each.startswith(_PLATFORM_FLAG)), _PLATFORM_FLAG)
+                platform = _expand(platform.removeprefix(_PLATFORM_FLAG), values, instruction.escape)
+                yield from (replace(use, platform=platform) for use in _read_from(instruction, words, values, stages))
                 is_named = len(words) > 2 and words[1].text.upper() == "AS"  # noqa: PLR2004 - IMAGE AS NAME
                 stages.append(words[2].text.lower() if is_named else "")
             case "COPY":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envspin.engine.docker.dockerfile import find_bases, pin_bases
+from envspin.engine.docker.dockerfile import find_bases, find_platforms, pin_bases
 
 ID = "sha256:" + "1" * 64
 
@@ -121,3 +121,9 @@ def test_after_pinning_the_pins_are_the_bases_and_the_other_lines_stand(text, ar
     rest = iter(pinned.split("\n"))
     if not any("\\" in line or "`" in line for line in text.split("\n")):
         assert all(line in rest for line in kept)
+
+
+def test_platforms_are_those_that_from_names_itself():
+    text = "ARG P=linux/arm/v7\nFROM --platform=$P base:1 AS one\nFROM --platform=$BUILDPLATFORM tool:1\nFROM plain:1\n"
+    assert find_platforms(text, {}) == {"base:1": "linux/arm/v7"}
+    assert find_platforms(text, {"P": "linux/s390x"}) == {"base:1": "linux/s390x"}

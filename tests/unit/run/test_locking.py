@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from envspin.engine.base import RegistrySettings
 from envspin.engine.fake import FakeEngine, FakeImage
 from envspin.engine.fake.images import make_image_id
 from envspin.errors import EngineError, LockError, RegistryError, TopologyError
-from envspin.plan.lock_text import dump_lock, parse_lock
+from envspin.plan.lock_text import parse_lock
 from envspin.reference import normalize_platform
 from envspin.run import locking
 from envspin.run.locking import Locking, lock_topology, name_own_platform, run_all

@@ -16,8 +16,9 @@ import envspin
 from envspin.errors import LockError, TopologyError, UsageError
 from envspin.model import Topology
 from envspin.plan.lock import Lock
-from envspin.plan.lock_text import dump_lock
+from envspin.plan.lock_text import dump_lock, parse_lock
 from envspin.plan.pinning import make_lock
+from envspin.plan.planning import make_plan
 from envspin.plan.selection import Selection
 from envspin.run import locks, replacing
 from envspin.run.locks import (
@@ -484,3 +485,28 @@ def test_a_platform_of_its_own_is_enough(shop, where):
     save(topology, make(topology))
     assert list(read_lock(topology).images["python:3.12"].platforms) == [ARM]
     check_platform(plan(topology, locked=True), AMD)
+
+
+def test_a_base_for_a_platform_of_its_own_is_locked_and_checked_for_that(shop):
+    (shop / "api" / "Dockerfile").write_text("FROM --platform=linux/arm64 python:3.12\n")
+    wanted = survey(load(shop))
+    assert wanted.builds["api"].platforms == {"python:3.12": "linux/arm64"}
+    assert wanted.images["python:3.12"].list_platforms([AMD]) == [ARM]
+    locked = replace(
+        make_lock(wanted, None, [AMD], {}),
+        images={
+            "postgres:16": lock_image("postgres:16", platforms=(AMD,)),
+            "python:3.12": lock_image("python:3.12", platforms=(ARM,)),
+        },
+    )
+    assert parse_lock(dump_lock(locked), "lock") == locked
+    check_platform(make_plan(load(shop), None, locked), AMD)
+
+
+def test_a_base_that_is_no_image_is_told_with_its_service(shop):
+    (shop / "api" / "Dockerfile").write_bytes(b"ARG TAG\nFROM python:$TAG\n")
+    with pytest.raises(TopologyError, match="`build` of `api`: the Dockerfile takes `python:`, which is no image"):
+        survey(load(shop))
+    (shop / "api" / "Dockerfile").write_bytes(b"FROM \xff\x1b]0;x\x07\n")
+    with pytest.raises(TopologyError, match=r"takes `.udcff.x1b\]0;x.x07`"):
+        survey(load(shop))
