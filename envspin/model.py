@@ -387,6 +387,9 @@ class Topology:
     name: str
     directory: Path
     files: tuple[Path, ...] = ()
+    """All that were read, with what they include and extend."""
+    roots: tuple[Path, ...] = field(default=(), compare=False)
+    """Those that were named: a Compose file and what is laid over it."""
     services: Mapping[str, Service] = field(default_factory=dict)
     active: frozenset[str] = frozenset()
     networks: Mapping[str, Network] = field(default_factory=dict)

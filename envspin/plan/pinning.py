@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from envspin.model import Service, Topology
 
+MOST_COMBINATIONS = 256
+"""Of values of variables; beyond, each value is tried by itself."""
 UNRESOLVED = "(not resolved yet)"
 """Stands for a digest in the comparison of `lock --check`, which asks no registry."""
 
@@ -87,24 +91,47 @@ def _list_services(topology: Topology) -> Iterator[tuple[str, Service]]:
             yield name_stub(name), service.stub
 
 
-def collect_wanted(topology: Topology, builds: Mapping[str, LockedBuild]) -> Wanted:
-    """Gather what has to be locked; ``builds`` says what each of ``list_builds`` is made of now."""
+def list_variable_axes(topology: Topology) -> list[dict[str, str]]:
+    """Return the values of variables with which the matrix runs a topology, one mapping for each combination."""
+    axes = topology.matrix.get("axes")
+    axes = {name: list(map(str, values)) for name, values in axes.items()} if isinstance(axes, dict) else {}
+    variables = {name: values for name, values in axes.items() if name not in topology.services}
+    if not variables:
+        return []
+    if math.prod(map(len, variables.values())) > MOST_COMBINATIONS:
+        return [{name: value} for name, values in variables.items() for value in values]
+    return [dict(zip(variables, values, strict=True)) for values in itertools.product(*variables.values())]
+
+
+def collect_wanted(topology: Topology, builds: Mapping[str, LockedBuild], variants: Iterable[Topology] = ()) -> Wanted:
+    """Gather what has to be locked.
+
+    ``builds`` says what each of ``list_builds`` is made of now, ``variants`` are the topology with other values of
+    ``list_variable_axes``, whose images are locked too.
+    """
     built = list_builds(topology)
-    uses: list[tuple[str, str, str | None]] = []
-    for name, service in topology.services.items():
-        for key, variant in ((name, service), (name_stub(name), service.stub)):
-            if variant is not None and key not in built and variant.image is not None:
-                uses.append((variant.image, name, variant.platform))
-            if key in built:
-                usual, own = built[key].platform or _build_platform(built[key]), builds[key].platforms
-                uses += [(base, name, own.get(base, usual)) for base in builds[key].bases]
-        uses += [(image, name, service.platform) for image in list_matrix_images(topology, name)]
+    uses = list(_list_uses(topology, builds))
+    for other in variants:
+        uses += [use for use in _list_uses(other, {}) if use not in uses]
     images: dict[str, Need] = {}
     for reference, name, platform in uses:
         images[reference] = _add_use(images.get(reference, Need()), name, platform)
     services = {name: None if name in built else service.image for name, service in topology.services.items()}
     file = topology.files[0].name if topology.files else ""
     return Wanted(topology.name, _hash(services, images, built), file, services, images, dict(builds))
+
+
+def _list_uses(topology: Topology, builds: Mapping[str, LockedBuild]) -> Iterator[tuple[str, str, str | None]]:
+    """Yield each image with the service that it is for and the platform that is named there."""
+    built = list_builds(topology)
+    for name, service in topology.services.items():
+        for key, variant in ((name, service), (name_stub(name), service.stub)):
+            if variant is not None and key not in built and variant.image is not None:
+                yield variant.image, name, variant.platform
+            if key in built and key in builds:
+                usual, own = built[key].platform or _build_platform(built[key]), builds[key].platforms
+                yield from ((base, name, own.get(base, usual)) for base in builds[key].bases)
+        yield from ((image, name, service.platform) for image in list_matrix_images(topology, name))
 
 
 def _build_platform(service: Service) -> str | None:

@@ -29,7 +29,7 @@ from envspin.plan.pinning import collect_wanted, list_builds
 from envspin.reference import Reference, normalize_platform
 from envspin.run.inventory import find_environment
 from envspin.run.locking import open_registries, run_all
-from envspin.run.locks import find_lock, look_at_builds, require_lock
+from envspin.run.locks import find_lock, load_variants, look_at_builds, require_lock
 from envspin.run.opening import load
 from envspin.topology import find_compose_file
 from envspin.topology.files import MAX_FILE_BYTES, holds_compose_file
@@ -79,7 +79,9 @@ def compare_own_topology(lock: Lock, topology: Topology) -> list[Finding]:
     """Return where a lock does not fit the topology that it was made from any more."""
     contents = look_at_builds(topology)
     # A build that begins with another image has changed, which is told as that: here its locked bases count.
-    wanted = collect_wanted(topology, {name: lock.builds.get(name, LockedBuild("")) for name in contents})
+    wanted = collect_wanted(
+        topology, {name: lock.builds.get(name, LockedBuild("")) for name in contents}, load_variants(topology)
+    )
     stale = compare_topology(lock, wanted.services)
     if not stale and lock.hash != wanted.hash:
         stale = [Finding(TOPOLOGY, "lock-stale", lock.hash, wanted.hash)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from envspin.errors import ImageError, LockError, TopologyError
 from envspin.plan.lock import LOCK_NAME, LockedBuild
 from envspin.plan.lock_text import dump_lock, parse_lock
-from envspin.plan.pinning import collect_wanted, list_builds
+from envspin.plan.pinning import collect_wanted, list_builds, list_variable_axes
 from envspin.plan.planning import make_plan
 from envspin.problems import Problem
 from envspin.reference import normalize_platform
@@ -19,6 +19,7 @@ from envspin.run.images import describe_build
 from envspin.run.preflight import check_builds
 from envspin.run.record import state_directory
 from envspin.run.replacing import replacing
+from envspin.topology import load_topology
 from envspin.topology.files import COMPOSE_FILE_NAMES, MAX_FILE_BYTES, display_name, is_file
 from envspin.topology.formats import to_image
 
@@ -184,7 +185,17 @@ def _describe(service: Service, lock: Path) -> LockedBuild:
 
 def survey(topology: Topology) -> Wanted:
     """Return what the topology needs locked now; raise TopologyError where a build's folder is missing."""
-    return collect_wanted(topology, describe_builds(topology))
+    return collect_wanted(topology, describe_builds(topology), load_variants(topology))
+
+
+def load_variants(topology: Topology) -> list[Topology]:
+    """Return the topology as its matrix would load it, with each combination of values of variables."""
+    if not topology.roots:
+        return []
+    return [
+        load_topology(topology.roots, environ={**topology.variables, **values}, allow_unsafe=True)
+        for values in list_variable_axes(topology)
+    ]
 
 
 def make_locked_plan(topology: Topology, selection: Selection | None = None, *, locked: bool = False) -> Plan:

@@ -112,7 +112,7 @@ def _load(
     chosen = [*profiles, *filter(None, variables.get(PROFILES_VARIABLE, "").split(","))]
     reader = Reader(report, directory=directory, allow_unsafe=allow_unsafe)
     topology = build_topology(root, reader, name=name, files=loader.files, profiles=chosen)
-    return replace(topology, variables=variables)
+    return replace(topology, variables=variables, roots=tuple(files))
 
 
 def _read_env_files(

@@ -510,3 +510,15 @@ def test_a_base_that_is_no_image_is_told_with_its_service(shop):
     (shop / "api" / "Dockerfile").write_bytes(b"FROM \xff\x1b]0;x\x07\n")
     with pytest.raises(TopologyError, match=r"takes `.udcff.x1b\]0;x.x07`"):
         survey(load(shop))
+
+
+def test_images_of_variables_in_the_matrix_are_wanted(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAG", "1")
+    (tmp_path / ".env").write_text("OS=slim\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  db: {image: 'db:${TAG}-${OS}'}\n  web: {image: 'web:1'}\n"
+        "x-envspin: {matrix: {TAG: ['1', '2'], OS: [slim, full], web: ['web:2']}}\n"
+    )
+    images = {"db:1-slim", "db:1-full", "db:2-slim", "db:2-full", "web:1", "web:2"}
+    assert set(survey(load(tmp_path)).images) == images
+    assert survey(load(tmp_path)).images["db:2-full"].users == {"db"}
