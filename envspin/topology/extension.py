@@ -50,7 +50,8 @@ def read_service_extension(reader: Reader, draft: Draft) -> None:
 
 def warn_of_unbuilt(reader: Reader, what: str, node: Node) -> None:
     """Say that a key is part of the language and that nothing acts on it yet."""
-    reader.warn("not-yet", f"`{what}` is read and checked, but nothing acts on it yet", node)
+    but = "only `lock` acts on it yet" if what.endswith("matrix") else "nothing acts on it yet"
+    reader.warn("not-yet", f"`{what}` is read and checked, but {but}", node)
 
 
 def _read_timeout(reader: Reader, node: Node, what: str) -> float | None:

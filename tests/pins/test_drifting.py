@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
+
+from envspin import Environment
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nothing_left")]
 
@@ -94,13 +97,23 @@ def test_an_environment_that_ran_the_moved_tag_without_the_lock_differs(locked):
         locked.call("down", "pins-three")
 
 
+def test_what_has_ended_does_not_run(locked):
+    locked.call("up", "-d", "--name", "pins-ended", "--progress", "quiet", "--only", "web")
+    try:
+        assert locked.drift("--against", "pins-ended") == {("tool", "not-running")}
+        Environment.open("pins-ended", engine=locked.engine)["web"].stop(grace_seconds=1)
+        assert locked.drift("--against", "pins-ended") == {("tool", "not-running"), ("web", "not-running")}
+    finally:
+        locked.call("down", "pins-ended")
+
+
 def test_a_name_that_is_nothing_is_told(locked):
     assert "there is no environment 'production'" in locked.call("drift", "--against", "production", code=2).stderr
 
 
 def test_another_compose_file_is_compared_by_reference_and_by_digest(locked):
     other = locked.folder.parent / "production"
-    other.mkdir()
+    shutil.copytree(locked.folder / "tool", other / "tool")
 
     def write(image):
         services = {"web": {"image": image}, "tool": {"build": "./tool"}}
@@ -111,7 +124,8 @@ def test_another_compose_file_is_compared_by_reference_and_by_digest(locked):
     write(f"elsewhere.example/web:1@{locked.images['1'].platforms['linux/amd64'].digest}")
     assert locked.drift("--against", str(other), code=0) == set(), "the same content in another place"
     write(locked.reference("2"))
-    assert locked.drift("--against", str(other)) == {("web", "image-differs")}
+    (other / "tool" / "note").write_text("two\n")
+    assert locked.drift("--against", str(other)) == {("web", "image-differs"), ("tool", "content-differs")}
     (other / "compose.yaml").write_text(json.dumps({"services": {"tool": {"image": "tool:3"}, "db": {"image": "d"}}}))
     assert locked.drift("--against", str(other / "compose.yaml")) == {
         ("web", "only-here"), ("tool", "built-here"), ("db", "only-there"),

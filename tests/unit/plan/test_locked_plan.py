@@ -205,7 +205,9 @@ def test_an_image_is_for_the_platform_that_its_service_or_its_only_build_names(s
     assert plan(service).find_source("a").find_platform(AMD) == platform
 
 
-@pytest.mark.parametrize("maker", [{"only": ("b",)}, {"a": "other:1", "only": ("b",)}, {"stub": ("a",), "only": ("b",)}])
+@pytest.mark.parametrize(
+    "maker", [{"only": ("b",)}, {"a": "other:1", "only": ("b",)}, {"stub": ("a",), "only": ("b",)}]
+)
 def test_an_image_that_a_service_left_out_builds_is_built_as_it_was_locked(maker):
     stub = make_service("a", image="stub:1")
     a = make_service("a", image="team/app:1", build=Build(Path("/context")), stub=stub)
