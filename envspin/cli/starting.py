@@ -71,26 +71,13 @@ def start_options(function: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-def bring_up(
-    plan: Plan, request: TopologyRequest, start: StartOptions, engine: Engine, progress: Progress
-) -> Environment:
+def bring_up(plan: Plan, start: StartOptions, engine: Engine, progress: Progress) -> Environment:
     """Bring the environment up and write its variables where that was asked for."""
-    from envspin.run.environment import Environment  # noqa: PLC0415 - not needed for a help
+    from envspin.run.clearing import UpOptions  # noqa: PLC0415 - not needed for a help
+    from envspin.run.environment import Environment  # noqa: PLC0415
 
-    environment = Environment.up(
-        plan.topology,
-        name=start.name,
-        only=request.only,
-        stub=request.stub,
-        set=request.pins,
-        timeout=start.timeout,
-        ttl=start.ttl,
-        locked=start.locked,
-        pull=start.pull,
-        keep_on_failure=start.keep_on_failure,
-        engine=engine,
-        listener=cast("Listener", progress),  # every Progress is one
-    )
+    options = UpOptions(start.name, start.timeout, start.ttl, start.pull, start.keep_on_failure)
+    environment = Environment.bring_up(engine, plan, options, cast("Listener", progress))  # every Progress is one
     if start.env_out is not None:
         try:
             write_dotenv(start.env_out, environment.variables())

@@ -124,12 +124,13 @@ class Environment:
         plan = make_locked_plan(loaded, Selection(tuple(only), tuple(stub), dict(set or {})), locked=locked)
         options = UpOptions(name, timeout, ttl, pull, keep_on_failure)
         with _closing_on_failure(engine) as used:
-            environment = cls._bring_up(used, plan, options, listener or Listener())
+            environment = cls.bring_up(used, plan, options, listener or Listener())
         environment._owns_engine = engine is None  # noqa: SLF001 - made just now
         return environment
 
     @classmethod
-    def _bring_up(cls, engine: Engine, plan: Plan, options: UpOptions, listener: Listener) -> Self:
+    def bring_up(cls, engine: Engine, plan: Plan, options: UpOptions, listener: Listener) -> Self:
+        """Do what ``up`` does with a plan that is made already; raises what that raises, but for the planning."""
         notifier = Notifier(listener)
         info = engine.info()
         check_platform(plan, info.platform)

@@ -54,7 +54,7 @@ def command(
         terminable(),
         cli_context.open_engine() as engine,
         show_progress(progress, plan) as shown,
-        bring_up(plan, request, start, engine, shown) as environment,
+        bring_up(plan, start, engine, shown) as environment,
     ):
         if progress not in {"quiet", "json"}:
             click.echo(f"\n{render_summary(environment)}\n", err=True)

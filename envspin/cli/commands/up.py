@@ -44,7 +44,7 @@ def command(request: TopologyRequest, *, start: StartOptions, detach: bool, prog
         terminable(),
         cli_context.open_engine() as engine,
         show_progress(progress, plan) as shown,
-        bring_up(plan, request, start, engine, shown) as environment,
+        bring_up(plan, start, engine, shown) as environment,
     ):
         if detach:
             environment.detach(start.ttl)
