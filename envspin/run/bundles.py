@@ -77,9 +77,11 @@ def save_bundle(engine: Engine, topology: Topology, output: Path, rules: ImageRu
     UsageError where the file cannot be written; what stood there before is unchanged then.
     """
     lock, wanted = require_lock(topology), survey(topology)
-    if compare_with_topology(lock, wanted):
+    difference = compare_with_topology(lock, wanted)
+    if difference:
         raise LockError(
             f"the lock of {topology.name} does not fit it any more",
+            context=difference.splitlines(),
             hint=f"`{suggest_locking(topology)}` brings it up to date",
         )
     images = tuple(_gather(engine, topology, lock, wanted.images, rules))

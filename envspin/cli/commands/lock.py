@@ -140,8 +140,10 @@ def _count(lock: Lock | None) -> str:
 
 def describe(done: Locking) -> dict[str, object]:
     """Return the document of ``lock --json``."""
+    from envspin.topology.files import display_name  # noqa: PLC0415 - not needed for a help
+
     return {
-        "lock": str(done.path),
+        "lock": display_name(done.path),
         "changed": done.changed,
         "asked": done.asked,
         "platforms": list(done.after.platforms),

@@ -101,7 +101,7 @@ def test_locking_says_what_went_and_what_moved(invoke, locked, shop, registries)
 def test_locking_as_json(invoke, engine, shop):
     document = json.loads(invoke("lock", "shop", "--json", "--platform", "linux/aarch64").stdout)
     assert document.keys() == {"lock", "changed", "asked", "platforms", "images", "builds"}
-    assert document["lock"] == str(LOCK.absolute())
+    assert document["lock"] == str(LOCK)
     assert (document["changed"], document["asked"], document["builds"]) == (True, 3, {})
     assert document["platforms"] == [AMD, ARM]
     assert document["images"]["postgres:16"].keys() == {"digest", "resolved", "platforms"}
