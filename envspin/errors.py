@@ -13,7 +13,8 @@ says what to try. Commands turn an error into its ``exit_code``; nothing of dock
     │   ├── ConflictError           4    a name, subnet or port is taken
     │   ├── ObjectNotFoundError     4    the object is gone
     │   └── RegistryError           4    a registry did not answer, or refused
-    │       └── ManifestNotFoundError  4    the registry has no such repository, tag or digest
+    │       ├── ManifestNotFoundError  4    the registry has no such repository, tag or digest
+    │       └── PlatformMissingError   4    it has the image, but not for a platform that was asked for
     ├── LockError                   5    the lock is missing, stale, or not what runs
     ├── EnvspinTimeout              124  the overall deadline passed
     └── Interrupted                 130  Ctrl-C, SIGTERM or SIGHUP
@@ -109,6 +110,10 @@ class ObjectNotFoundError(EngineError):
 
 class RegistryError(EngineError):
     """A registry did not answer, or refused."""
+
+
+class PlatformMissingError(RegistryError):
+    """The registry has the image, but not for a platform that was asked for."""
 
 
 class ManifestNotFoundError(RegistryError):

@@ -377,6 +377,16 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a topology was loaded from, so that it can be loaded again with other values of variables."""
+
+    paths: tuple[Path, ...]
+    """A Compose file and what is laid over it."""
+    environ: Mapping[str, str] = field(repr=False)
+    env_files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """A dependency graph of services, ready to be planned.
 
@@ -388,8 +398,8 @@ class Topology:
     directory: Path
     files: tuple[Path, ...] = ()
     """All that were read, with what they include and extend."""
-    roots: tuple[Path, ...] = field(default=(), compare=False)
-    """Those that were named: a Compose file and what is laid over it."""
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+    """What it was loaded from; None for one that was not."""
     services: Mapping[str, Service] = field(default_factory=dict)
     active: frozenset[str] = frozenset()
     networks: Mapping[str, Network] = field(default_factory=dict)

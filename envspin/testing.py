@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from envspin.errors import EngineUnreachableError, EnvspinError
+from envspin.plan.selection import Selection
 from envspin.run.drifting import require_locked
 from envspin.run.environment import Environment
+from envspin.run.locks import make_locked_plan
+from envspin.run.opening import load
 from envspin.run.signals import terminable
 
 if TYPE_CHECKING:
@@ -126,7 +129,7 @@ class EnvironmentPool:
         if reuse:
             environment = Environment.open(reuse)
             if _is_locked(self._config):
-                require_locked(environment, wanted.topology)
+                self._require_locked(environment, wanted)
             return environment
         environment = Environment.up(
             wanted.topology,
@@ -140,6 +143,15 @@ class EnvironmentPool:
         )
         self.replaced.update({(environment.topology, name): image for name, image in wanted.pins})
         return environment
+
+    def _require_locked(self, environment: Environment, wanted: EnvironmentRequest) -> None:
+        try:
+            topology = load(wanted.topology, profiles=wanted.profiles)
+            plan = make_locked_plan(topology, Selection(wanted.only, wanted.stub, dict(wanted.pins)))
+            require_locked(environment, plan, stubbed=wanted.stub)
+        except BaseException:
+            environment.engine.close()
+            raise
 
     def describe_failure(self, wanted: EnvironmentRequest, *, since: float) -> list[tuple[str, str]]:
         """Note that a test failed; return report sections with each service's log from a Unix time on."""

@@ -120,7 +120,7 @@ def _check_version(reader: Reader, root: Mapping, name: str) -> None:
 
 def _read_lock(reader: Reader, root: Mapping) -> Lock:
     parts = {key: entry.value for key, entry in reader.keys(root, "", _PARTS)}
-    heading = _read_all(reader, parts.get("topology"), "topology")
+    heading = _read_all(reader, parts.get("topology"), "topology", "topology")
     images = {
         reference: _read_image(reader, reference, entry)
         for reference, entry in _each(reader, parts.get("images"), "images")
@@ -153,7 +153,7 @@ def _check_known(reader: Reader, reference: str, images: dict[str, LockedImage],
 def _read_image(reader: Reader, reference: str, entry: Entry) -> LockedImage:
     where = f"images.{reference}"
     reader.convert(entry.key, where, to_image)
-    parts = _read_all(reader, entry.value, where)
+    parts = _read_all(reader, entry.value, where, "images")
     digest = parts.get("digest")
     platforms = {}
     for name, platform in _each(reader, parts.get("platforms"), f"{where}.platforms"):
@@ -171,7 +171,7 @@ def _read_image(reader: Reader, reference: str, entry: Entry) -> LockedImage:
 
 
 def _read_manifest(reader: Reader, where: str, entry: Entry, *, needs_digest: bool) -> Manifest:
-    parts = _read_all(reader, entry.value, where)
+    parts = _read_all(reader, entry.value, where, "platforms")
     digest = None
     if needs_digest or "digest" in parts:
         digest = _require(reader, parts, entry.key, where, "digest", _to_digest)
@@ -181,7 +181,7 @@ def _read_manifest(reader: Reader, where: str, entry: Entry, *, needs_digest: bo
 
 def _read_build(reader: Reader, name: str, entry: Entry) -> LockedBuild:
     where = f"builds.{name}"
-    parts = _read_all(reader, entry.value, where)
+    parts = _read_all(reader, entry.value, where, "builds")
     bases = parts.get("bases")
     return LockedBuild(
         content=_require(reader, parts, entry.key, where, "content", _to_digest),
@@ -206,9 +206,8 @@ _KNOWN = {
 }
 
 
-def _read_all(reader: Reader, node: Node | None, what: str) -> dict[str, Node]:
+def _read_all(reader: Reader, node: Node | None, what: str, kind: str) -> dict[str, Node]:
     """Return the entries of a part whose keys are fixed; others are errors."""
-    kind = "platforms" if ".platforms." in what else what.partition(".")[0]
     return {} if node is None else {key: entry.value for key, entry in reader.keys(node, what, _KNOWN[kind])}
 
 

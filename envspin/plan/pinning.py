@@ -68,6 +68,8 @@ class Question:
     """Set where only platforms are missing: then this content is asked for, wherever the tag points by now."""
     users: tuple[str, ...] = field(default=(), compare=False)
     """The services that need the answer."""
+    fixed: frozenset[str] = field(default=frozenset(), compare=False)
+    """Platforms that services ask for themselves."""
 
 
 def list_builds(topology: Topology) -> dict[str, Service]:
@@ -92,15 +94,30 @@ def _list_services(topology: Topology) -> Iterator[tuple[str, Service]]:
 
 
 def list_variable_axes(topology: Topology) -> list[dict[str, str]]:
-    """Return the values of variables with which the matrix runs a topology, one mapping for each combination."""
+    """Return the values of variables with which the matrix runs a topology, one mapping for each combination.
+
+    Of very many combinations each value is taken by itself.
+    """
     axes = topology.matrix.get("axes")
-    axes = {name: list(map(str, values)) for name, values in axes.items()} if isinstance(axes, dict) else {}
-    variables = {name: values for name, values in axes.items() if name not in topology.services}
-    if not variables:
-        return []
+    variables = {
+        name: list(map(str, values))
+        for name, values in (axes.items() if isinstance(axes, dict) else ())
+        if name not in topology.services
+    }
     if math.prod(map(len, variables.values())) > MOST_COMBINATIONS:
-        return [{name: value} for name, values in variables.items() for value in values]
-    return [dict(zip(variables, values, strict=True)) for values in itertools.product(*variables.values())]
+        found = [{name: value} for name, values in variables.items() for value in values]
+    else:
+        found = [dict(zip(variables, values, strict=True)) for values in itertools.product(*variables.values())]
+    excluded = [each for each in _list_entries(topology, "exclude") if not each.keys() & topology.services.keys()]
+    found = [each for each in found if not any(entry.items() <= each.items() for entry in excluded)]
+    for entry in _list_entries(topology, "include"):
+        found.append({name: value for name, value in entry.items() if name not in topology.services})
+    return [each for each in found if each]
+
+
+def _list_entries(topology: Topology, name: str) -> list[dict[str, str]]:
+    entries = topology.matrix.get(name)
+    return entries if isinstance(entries, list) else []
 
 
 def collect_wanted(topology: Topology, builds: Mapping[str, LockedBuild], variants: Iterable[Topology] = ()) -> Wanted:
@@ -175,9 +192,9 @@ def list_questions(
         known = old.images.get(reference) if old is not None else None
         users = tuple(sorted(need.users))
         if known is None or need.users & set(upgrade):
-            questions.append(Question(reference, needed, users=users))
+            questions.append(Question(reference, needed, None, users, need.platforms))
         elif any(known.find_manifest(each) is None for each in needed):
-            questions.append(Question(reference, needed, known.digest, users))
+            questions.append(Question(reference, needed, known.digest, users, need.platforms))
     return questions
 
 

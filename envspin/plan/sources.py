@@ -72,7 +72,7 @@ def collect_images(topology: Topology, services: Mapping[str, Service]) -> dict[
     users: dict[tuple[str | None, str, str | None], list[tuple[Service, Service]]] = {}
     for service in services.values():
         maker = service if service.build else makers.get(str(service.image), service)
-        identity = (None if maker.build else service.image, repr(maker.build), service.platform)
+        identity = (None if maker.build else service.image, repr(maker.build), maker.platform)
         users.setdefault(identity, []).append((maker, service))
     sources: dict[str, ImageSource] = {}
     for group in users.values():
@@ -80,10 +80,10 @@ def collect_images(topology: Topology, services: Mapping[str, Service]) -> dict[
         maker, first = group[0]
         key = maker.name if maker.build else str(first.image)
         if key in sources:  # one reference for two platforms
-            key = f"{key} for {first.platform or 'this platform'}"
+            key = f"{key} for {maker.platform or 'this platform'}"
         reference = None if maker.build else first.image
         names = tuple(service.name for _, service in group)
-        sources[key] = ImageSource(key, reference, maker.build, first.platform, names)
+        sources[key] = ImageSource(key, reference, maker.build, maker.platform, names)
     return sources
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from envspin.errors import RegistryError
+from envspin.errors import PlatformMissingError, RegistryError
 from envspin.reference import list_fitting_platforms, normalize_platform
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def choose_manifests(index: Index, wanted: Sequence[str], reference: str) -> dic
     return chosen
 
 
-def _explain_platforms(reference: str, missing: Sequence[str], index: Index) -> RegistryError:
+def _explain_platforms(reference: str, missing: Sequence[str], index: Index) -> PlatformMissingError:
     available = sorted(index.entries)
     more = [f"and {len(available) - _MOST_NAMED} more"] if len(available) > _MOST_NAMED else []
     context = [f"it has: {', '.join([*available[:_MOST_NAMED], *more]) or 'none'}"]
@@ -141,7 +141,7 @@ def _explain_platforms(reference: str, missing: Sequence[str], index: Index) -> 
     if available:
         hint = f"give the service `platform: {available[0]}` (one that it has), "
         hint += "or lock for other platforms only: `envspin lock --platform OS/ARCH`"
-    return RegistryError(f"{reference} has no image for {', '.join(missing)}", context=context, hint=hint)
+    return PlatformMissingError(f"{reference} has no image for {', '.join(missing)}", context=context, hint=hint)
 
 
 def _read_index(document: dict[str, Any], what: str) -> Index:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from envspin.errors import LockError, ManifestNotFoundError, UsageError
+from envspin.errors import EngineUnreachableError, LockError, ManifestNotFoundError, UsageError
 from envspin.plan.drift import (
     TOPOLOGY,
     Finding,
@@ -36,11 +36,12 @@ from envspin.topology.files import MAX_FILE_BYTES, holds_compose_file
 from envspin.topology.kubernetes import looks_like_kubernetes, read_workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from envspin.engine.base import Engine, ImageInfo
     from envspin.model import Topology
     from envspin.plan.lock import Lock
+    from envspin.plan.planning import Plan
     from envspin.run.environment import Environment
     from envspin.run.service import ServiceHandle
     from envspin.topology.kubernetes import Workload
@@ -72,7 +73,8 @@ def find_drift(topology: Topology, against: str, engine: Engine | None) -> list[
     if engine is None:
         message = f"{against!r} is no file, and no engine answers that could know an environment of that name"
         raise UsageError(message, hint="name a file, or see `envspin doctor`")
-    return findings + compare_environment(lock, read_environment(engine, against))
+    running = compare_environment(lock, read_environment(engine, against))
+    return findings + [each for each in running if each.kind != "not-running" or each.service in topology.active]
 
 
 def compare_own_topology(lock: Lock, topology: Topology) -> list[Finding]:
@@ -96,6 +98,10 @@ def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
     """
     tagged = [replace(Reference.parse(each), digest=None) for each in list_tagged(lock)]
     exact = [Reference.parse(image.reference).at(digest) for image in lock.images.values() for digest in image.digests]
+    local = [image for image in lock.images.values() if image.is_local]
+    if local and engine is None:
+        names = ", ".join(image.reference for image in local)
+        raise EngineUnreachableError(f"only an engine has {names}, and none answers", hint="see `envspin doctor`")
     client = open_registries(engine)
 
     def look(reference: Reference) -> str | None:
@@ -111,7 +117,6 @@ def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
     tags = dict(zip(list_tagged(lock), found[: len(tagged)], strict=True))
     gone = {str(each.digest) for each, digest in zip(exact, found[len(tagged) :], strict=True) if digest is None}
     if engine is not None:
-        local = [image for image in lock.images.values() if image.is_local]
         tags |= {image.reference: _find_id(engine, image.reference) for image in local}
         ids = {config for image in local for config in image.list_configs()}
         gone |= {each for each in ids if _find_id(engine, each) is None}
@@ -210,9 +215,17 @@ def list_running(environment: Environment) -> dict[str, Running]:
     return dict(_read_services(environment.services, engine, engine.info().platform))
 
 
-def require_locked(environment: Environment, path: Path) -> None:
-    """Raise LockError where an environment runs something else than the lock of a topology says."""
-    findings = compare_environment(require_lock(load(path, allow_unsafe=True)), list_running(environment))
+def require_locked(environment: Environment, plan: Plan, *, stubbed: Collection[str] = ()) -> None:
+    """Raise LockError where an environment runs something else than the lock says for what is planned.
+
+    Services whose image was chosen for the run, or whose stub was, are as they were asked for.
+    """
+    lock, chosen = require_lock(plan.topology), {*plan.pins, *stubbed}
+    findings = [
+        each
+        for each in compare_environment(lock, list_running(environment))
+        if each.service in plan.services and each.service not in chosen
+    ]
     if findings:
         lines = [f"{each.service}: {each.kind}, locked {each.locked}, found {each.found}" for each in findings]
         raise LockError(
@@ -223,12 +236,14 @@ def require_locked(environment: Environment, path: Path) -> None:
 
 
 def _read_services(services: Mapping[str, ServiceHandle], engine: Engine, usual: str) -> Iterator[tuple[str, Running]]:
+    seen: dict[str, str] = {}  # each service's image as its first container has it
     for name, handle in services.items():
-        image = engine.find_image(handle.image_id)
-        if handle.state in ENDED:
+        service = handle.replica_of or name
+        if handle.state in ENDED or seen.get(service) == handle.image_id:
             continue
-        if handle.replica_of is None or handle.image_id != services[handle.replica_of].image_id:
-            yield name, _describe_running(handle, image, usual)
+        shown = name if service in seen else service
+        seen.setdefault(service, handle.image_id)
+        yield shown, _describe_running(handle, engine.find_image(handle.image_id), usual)
 
 
 def _describe_running(handle: ServiceHandle, image: ImageInfo | None, usual: str) -> Running:

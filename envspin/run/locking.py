@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from envspin.engine.base import RegistrySettings
-from envspin.errors import EnvspinError, LockError, RegistryError
+from envspin.errors import EnvspinError, LockError, PlatformMissingError, RegistryError
 from envspin.plan.lock import LockedImage, Manifest
 from envspin.plan.pinning import list_questions, make_lock
 from envspin.reference import Reference, list_fitting_platforms, normalize_platform
@@ -108,14 +108,15 @@ def ask(
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def answer(question: Question) -> LockedImage:
+        needed = [each for each in question.platforms if each != spare or each in question.fixed]
         try:
-            return _ask_registry(question, client, now, spare)
+            return _ask_registry(question, client, now, needed)
         except RegistryError as error:
             held = engine.find_image(question.reference) if engine is not None else None
             # What came from this repository has a digest of it; containerd's store gives what was built one: its id.
             if held is not None and held.digest in {None, held.id}:
                 if local:
-                    return _lock_held(question, held, now)
+                    return _lock_held(question, held, now, needed)
                 error.hint = f"{error.hint or ''}; or lock what this engine holds of that name: `--local`".lstrip("; ")
             error.context += (f"needed by: {', '.join(question.users)}",)
             raise
@@ -150,24 +151,23 @@ def run_all(work: Callable[[Question_], Answer], questions: Iterable[Question_],
     return [future.result() for future in futures]
 
 
-def _ask_registry(question: Question, client: RegistryClient, now: str, spare: str | None) -> LockedImage:
+def _ask_registry(question: Question, client: RegistryClient, now: str, needed: Sequence[str]) -> LockedImage:
     reference = Reference.parse(question.reference)
     if question.digest is not None:
         reference = reference.at(question.digest)
-    needed = [each for each in question.platforms if each != spare]
     try:
         found = client.resolve(reference, question.platforms)
-    except RegistryError:
-        if not needed or spare not in question.platforms:
+    except PlatformMissingError:
+        if len(needed) == len(question.platforms) or not needed:
             raise
         found = client.resolve(reference, needed)
     return LockedImage(question.reference, found.digest, now, dict(found.manifests))
 
 
-def _lock_held(question: Question, image: ImageInfo, now: str) -> LockedImage:
+def _lock_held(question: Question, image: ImageInfo, now: str, needed: Sequence[str]) -> LockedImage:
     """Lock an image that only the engine has, by its id; raise LockError where that is not for all platforms."""
     platform = normalize_platform(image.platform)
-    missing = [each for each in question.platforms if platform not in list_fitting_platforms(each)]
+    missing = [each for each in needed if platform not in list_fitting_platforms(each)]
     if missing:
         raise LockError(
             f"{question.reference} is this engine's own image for {platform}, and not there for {', '.join(missing)}",

@@ -21,7 +21,7 @@ from envspin.run.record import state_directory
 from envspin.run.replacing import replacing
 from envspin.topology import load_topology
 from envspin.topology.files import COMPOSE_FILE_NAMES, MAX_FILE_BYTES, display_name, is_file
-from envspin.topology.formats import to_image
+from envspin.topology.formats import to_image, to_platform
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -96,7 +96,7 @@ def hold_lock_file(topology: Topology) -> Iterator[None]:
     from filelock import FileLock, Timeout  # noqa: PLC0415 - only `lock` needs it
 
     path = find_lock(topology)
-    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
     holder = FileLock(state_directory() / "locking" / f"{name}.lock", timeout=WAIT_SECONDS)
     try:
         Path(holder.lock_file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -180,7 +180,14 @@ def _describe(service: Service, lock: Path) -> LockedBuild:
             message = f"`build` of `{service.name}`: the Dockerfile takes `{name}`, which is no image"
             hint = "an argument in `FROM` without a value? Give it a default, or a value under `build.args`"
             raise TopologyError([Problem("bad-value", message, service.mark, hint=hint)]) from None
-    return LockedBuild(f"sha256:{hash_content(request)}", bases, list_base_platforms(request))
+    platforms = list_base_platforms(request)
+    for platform in platforms.values():
+        try:
+            to_platform(platform)
+        except ValueError as error:
+            message = f"`build` of `{service.name}`: the platform `{ascii(platform)[1:-1]}` of a `FROM` {error}"
+            raise TopologyError([Problem("bad-value", message, service.mark)]) from None
+    return LockedBuild(f"sha256:{hash_content(request)}", bases, platforms)
 
 
 def survey(topology: Topology) -> Wanted:
@@ -190,10 +197,11 @@ def survey(topology: Topology) -> Wanted:
 
 def load_variants(topology: Topology) -> list[Topology]:
     """Return the topology as its matrix would load it, with each combination of values of variables."""
-    if not topology.roots:
+    origin = topology.origin
+    if origin is None:
         return []
     return [
-        load_topology(topology.roots, environ={**topology.variables, **values}, allow_unsafe=True)
+        load_topology(origin.paths, environ={**origin.environ, **values}, env_files=origin.env_files, allow_unsafe=True)
         for values in list_variable_axes(topology)
     ]
 

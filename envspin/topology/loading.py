@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.errors import TopologyError
+from envspin.model import Origin
 from envspin.problems import Problem
 from envspin.topology.compose import build_topology
 from envspin.topology.dotenv import parse_dotenv
@@ -112,7 +113,7 @@ def _load(
     chosen = [*profiles, *filter(None, variables.get(PROFILES_VARIABLE, "").split(","))]
     reader = Reader(report, directory=directory, allow_unsafe=allow_unsafe)
     topology = build_topology(root, reader, name=name, files=loader.files, profiles=chosen)
-    return replace(topology, variables=variables, roots=tuple(files))
+    return replace(topology, variables=variables, origin=Origin(tuple(files), environ, tuple(env_files)))
 
 
 def _read_env_files(

@@ -8,6 +8,11 @@ import shutil
 import pytest
 
 from envspin import Environment
+from envspin.errors import LockError
+from envspin.plan.selection import Selection
+from envspin.run.drifting import require_locked
+from envspin.run.locks import make_locked_plan
+from envspin.run.opening import load
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nothing_left")]
 
@@ -105,6 +110,25 @@ def test_what_has_ended_does_not_run(locked):
         assert locked.drift("--against", "pins-ended") == {("tool", "not-running"), ("web", "not-running")}
     finally:
         locked.call("down", "pins-ended")
+
+
+def test_a_running_environment_can_be_required_to_be_what_is_locked(project):
+    image = f"    image: {project.reference('1')}\n"
+    project.write(f"  web:\n{image}  debug:\n{image}    profiles: [debug]\n  spare:\n{image}    scale: 0\n")
+    project.lock()
+    project.call("up", "-d", "--name", "pins-required", "--progress", "quiet")
+    try:
+        environment = Environment.open("pins-required", engine=project.engine)
+        require_locked(environment, make_locked_plan(load(".")))
+        assert project.drift("--against", "pins-required", code=0) == set()
+        project.push("says version 2", "1")
+        project.lock("--upgrade")
+        with pytest.raises(LockError, match="pins-required does not run what is locked") as caught:
+            require_locked(environment, make_locked_plan(load(".")))
+        assert caught.value.context[0].startswith("web: image-differs")
+        require_locked(environment, make_locked_plan(load("."), Selection(pins={"web": "other:1"})))
+    finally:
+        project.call("down", "pins-required")
 
 
 def test_a_name_that_is_nothing_is_told(locked):

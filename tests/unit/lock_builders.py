@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from envspin.errors import EnvspinError, ManifestNotFoundError, RegistryError
+from envspin.errors import EnvspinError, ManifestNotFoundError, PlatformMissingError
 from envspin.plan.lock import Lock, LockedBuild, LockedImage, Manifest
 from envspin.reference import Reference
 from envspin.registry import Resolved
@@ -73,7 +73,7 @@ class ScriptedRegistries:
         content = self._find(reference)
         missing = set(platforms) - self.platforms.get(str(reference), set(platforms))
         if missing:
-            raise RegistryError(f"{reference} is not there for {', '.join(missing)}")
+            raise PlatformMissingError(f"{reference} is not there for {', '.join(missing)}")
         locked = lock_image(str(reference), content, platforms=platforms)
         return Resolved(str(locked.digest), locked.platforms)
 

@@ -65,8 +65,11 @@ class _Use:
 
 
 def find_platforms(text: str, args: Mapping[str, str], target: str | None = None) -> dict[str, str]:
-    """Return the platform of each image of ``find_bases`` for which ``FROM`` names one."""
-    return {use.image: use.platform for use in _find_uses(text, args, target) if use.platform}
+    """Return the platform of each image of ``find_bases`` for which every use of it names the same."""
+    found: dict[str, set[str]] = {}
+    for use in _find_uses(text, args, target):
+        found.setdefault(use.image, set()).add(use.platform)
+    return {image: platform for image, (platform, *others) in found.items() if platform and not others}
 
 
 def find_bases(text: str, args: Mapping[str, str], target: str | None = None) -> tuple[str, ...]:
@@ -101,7 +104,7 @@ def _find_uses(text: str, args: Mapping[str, str], target: str | None) -> Iterat
                 if target is not None and stages and target.lower() in {stages[-1], str(len(stages) - 1)}:
                     return
                 flags = [word.text for word in words if word.text.startswith("--")]
-                words = words[len(flags) :]
+                words = [word for word in words if not word.text.startswith("--")]
                 platform = next((each for each in flags if each.startswith(_PLATFORM_FLAG)), _PLATFORM_FLAG)
                 platform = _expand(platform.removeprefix(_PLATFORM_FLAG), values, instruction.escape)
                 yield from (replace(use, platform=platform) for use in _read_from(instruction, words, values, stages))

@@ -127,3 +127,4 @@ def test_platforms_are_those_that_from_names_itself():
     text = "ARG P=linux/arm/v7\nFROM --platform=$P base:1 AS one\nFROM --platform=$BUILDPLATFORM tool:1\nFROM plain:1\n"
     assert find_platforms(text, {}) == {"base:1": "linux/arm/v7"}
     assert find_platforms(text, {"P": "linux/s390x"}) == {"base:1": "linux/s390x"}
+    assert find_platforms("FROM --platform=linux/arm64 go:1 AS b\nFROM go:1\n", {}) == {}

@@ -19,6 +19,7 @@ from envspin.plan.pinning import (
     list_builds,
     list_matrix_images,
     list_questions,
+    list_variable_axes,
     make_lock,
 )
 
@@ -400,3 +401,18 @@ def test_the_digests_of_an_image_are_those_of_its_registry():
     assert single.digests == (single.digest,)
     assert lock_image("own:1", local=True).digests == ()
     assert LockedImage("own:1", None, TIME).is_local
+
+
+def test_the_matrix_leaves_out_what_it_excludes_and_adds_what_it_includes():
+    matrix = {
+        "axes": {"PG": ["15", "16"], "OS": ["slim", "full"], "db": ["x:1"]},
+        "exclude": [{"PG": "15", "OS": "full"}, {"db": "x:1", "PG": "16"}],
+        "include": [{"PG": "17", "db": "y:1"}, {"db": "z:1"}],
+    }
+    topology = replace(make_topology(make_service("db", image="db:1")), matrix=matrix)
+    assert list_variable_axes(topology) == [
+        {"PG": "15", "OS": "slim"},
+        {"PG": "16", "OS": "slim"},
+        {"PG": "16", "OS": "full"},
+        {"PG": "17"},
+    ]

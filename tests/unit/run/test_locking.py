@@ -408,3 +408,22 @@ def test_a_lock_that_names_platforms_gets_no_other_one_by_itself(shop, registrie
     text = (shop / "envspin.lock").read_text()
     (shop / "envspin.lock").write_text(text.replace(f"platforms:\n- {AMD}\n- {ARM}", f"platforms:\n- {ARM}"))
     assert set(lock(shop).after.images["redis:8"].platforms) == {ARM}
+
+
+def test_a_platform_that_a_service_asks_for_itself_may_not_be_missing(shop, registries):
+    (shop / "compose.yaml").write_text(f'services: {{a: {{image: "x:1", platform: {AMD}}}, b: {{image: "x:1"}}}}')
+    registries.platforms["x:1"] = {ARM}
+    with pytest.raises(RegistryError, match="x:1"):
+        lock(shop, platforms=(ARM,))
+
+
+def test_a_local_image_may_lack_this_platform_where_others_are_asked_for(own, registries):
+    engine = FakeEngine({"own:1": FakeImage(platform=ARM), "postgres:16": FakeImage(digest=sha("held"))})
+    assert set(local(own, engine, platforms=(ARM,)).after.images["own:1"].platforms) == {ARM}
+
+
+def test_a_registry_that_fails_is_not_asked_twice_for_fewer_platforms(shop, registries):
+    registries.errors["redis:7"] = RegistryError("redis:7 cannot be had")
+    with pytest.raises(RegistryError):
+        lock(shop, platforms=(ARM,))
+    assert list_asked(registries).count("redis:7") == 1

@@ -514,11 +514,23 @@ def test_a_base_that_is_no_image_is_told_with_its_service(shop):
 
 def test_images_of_variables_in_the_matrix_are_wanted(tmp_path, monkeypatch):
     monkeypatch.setenv("TAG", "1")
-    (tmp_path / ".env").write_text("OS=slim\n")
+    (tmp_path / ".env").write_text("OS=slim\nNAME=db-${TAG}\n")
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  db: {image: 'db:${TAG}-${OS}'}\n  web: {image: 'web:1'}\n"
+        "services:\n  db: {image: '${NAME}:${TAG}-${OS}'}\n  web: {image: 'web:1'}\n"
         "x-envspin: {matrix: {TAG: ['1', '2'], OS: [slim, full], web: ['web:2']}}\n"
     )
-    images = {"db:1-slim", "db:1-full", "db:2-slim", "db:2-full", "web:1", "web:2"}
+    images = {"db-1:1-slim", "db-1:1-full", "db-2:2-slim", "db-2:2-full", "web:1", "web:2"}
     assert set(survey(load(tmp_path)).images) == images
-    assert survey(load(tmp_path)).images["db:2-full"].users == {"db"}
+    assert survey(load(tmp_path)).images["db-2:2-full"].users == {"db"}
+
+
+def test_a_platform_that_is_none_is_told_with_its_service(shop):
+    (shop / "api" / "Dockerfile").write_text("FROM --platform=linux// python:3.12\n")
+    with pytest.raises(TopologyError, match="`build` of `api`: the platform `linux//` of a `FROM` is not a platform"):
+        survey(load(shop))
+
+
+def test_names_that_look_like_parts_of_a_lock_are_read_back():
+    name = "registry.platforms.example.com/builds.platforms.x/app:1"
+    lock = Lock("t", sha("t"), {"a.platforms.b": name}, {name: lock_image(name)}, {})
+    assert parse_lock(dump_lock(lock), "lock") == lock
