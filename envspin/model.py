@@ -63,6 +63,11 @@ class Build:
     pull: bool = False
     shm_size: int | None = None
 
+    @property
+    def only_platform(self) -> str | None:
+        """The platform that it is for where it names one alone; of several the engine takes its own."""
+        return self.platforms[0] if len(self.platforms) == 1 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Port:

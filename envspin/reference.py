@@ -8,6 +8,8 @@ DOCKER_HUB = "docker.io"
 OFFICIAL = "library/"
 """The folder of Docker Hub whose images are written without a folder."""
 DEFAULT_TAG = "latest"
+SHORT_DIGEST = len("sha256:") + 12
+"""Characters of a digest that people are shown."""
 
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386"}
 _ARM_VARIANTS = {"armv5l": "v5", "armv6l": "v6", "armv7l": "v7", "armhf": "v7", "armel": "v6"}

@@ -98,12 +98,7 @@ def list_variable_axes(topology: Topology) -> list[dict[str, str]]:
 
     Of very many combinations each value is taken by itself.
     """
-    axes = topology.matrix.get("axes")
-    variables = {
-        name: list(map(str, values))
-        for name, values in (axes.items() if isinstance(axes, dict) else ())
-        if name not in topology.services
-    }
+    variables = {name: values for name, values in _list_axes(topology).items() if name not in topology.services}
     if math.prod(map(len, variables.values())) > MOST_COMBINATIONS:
         found = [{name: value} for name, values in variables.items() for value in values]
     else:
@@ -113,6 +108,11 @@ def list_variable_axes(topology: Topology) -> list[dict[str, str]]:
     for entry in _list_entries(topology, "include"):
         found.append({name: value for name, value in entry.items() if name not in topology.services})
     return [each for each in found if each]
+
+
+def _list_axes(topology: Topology) -> dict[str, list[str]]:
+    axes = topology.matrix.get("axes")
+    return {name: list(map(str, values)) for name, values in axes.items()} if isinstance(axes, dict) else {}
 
 
 def _list_entries(topology: Topology, name: str) -> list[dict[str, str]]:
@@ -146,13 +146,10 @@ def _list_uses(topology: Topology, builds: Mapping[str, LockedBuild]) -> Iterato
             if variant is not None and key not in built and variant.image is not None:
                 yield variant.image, name, variant.platform
             if key in built and key in builds:
-                usual, own = built[key].platform or _build_platform(built[key]), builds[key].platforms
+                maker, own = built[key], builds[key].platforms
+                usual = maker.platform or (maker.build.only_platform if maker.build else None)
                 yield from ((base, name, own.get(base, usual)) for base in builds[key].bases)
         yield from ((image, name, service.platform) for image in list_matrix_images(topology, name))
-
-
-def _build_platform(service: Service) -> str | None:
-    return service.build.platforms[0] if service.build and len(service.build.platforms) == 1 else None
 
 
 def _add_use(need: Need, user: str, platform: str | None) -> Need:
@@ -164,11 +161,8 @@ def _add_use(need: Need, user: str, platform: str | None) -> Need:
 
 def list_matrix_images(topology: Topology, service: str) -> list[str]:
     """Return the images that the matrix of a topology runs a service with."""
-    axes, include = topology.matrix.get("axes"), topology.matrix.get("include")
-    found = list(axes.get(service, ())) if isinstance(axes, dict) else []
-    if isinstance(include, list):
-        found += [entry[service] for entry in include if service in entry]
-    return list(dict.fromkeys(str(image) for image in found))
+    included = [str(entry[service]) for entry in _list_entries(topology, "include") if service in entry]
+    return list(dict.fromkeys([*_list_axes(topology).get(service, []), *included]))
 
 
 def _hash(services: Mapping[str, str | None], images: Mapping[str, Need], built: Iterable[str]) -> str:
@@ -190,11 +184,10 @@ def list_questions(
     for reference, need in sorted(wanted.images.items()):
         needed = tuple(need.list_platforms(asked))
         known = old.images.get(reference) if old is not None else None
-        users = tuple(sorted(need.users))
-        if known is None or need.users & set(upgrade):
-            questions.append(Question(reference, needed, None, users, need.platforms))
-        elif any(known.find_manifest(each) is None for each in needed):
-            questions.append(Question(reference, needed, known.digest, users, need.platforms))
+        kept = None if known is None or need.users & set(upgrade) else known
+        if kept is None or any(kept.find_manifest(each) is None for each in needed):
+            digest = kept.digest if kept is not None else None
+            questions.append(Question(reference, needed, digest, tuple(sorted(need.users)), need.platforms))
     return questions
 
 
@@ -243,8 +236,8 @@ def compare_with_topology(lock: Lock | None, wanted: Wanted, platforms: Iterable
     questions = list_questions(wanted, lock, asked)
     gaps = {each.reference: _leave_gaps(each, lock) for each in questions}
     needed = make_lock(wanted, lock, asked, gaps)
-    if lock is not None:  # a name is often that of the folder, which may be called otherwise elsewhere
-        needed = replace(needed, topology=lock.topology, file=lock.file)
+    if lock is not None:  # like a name, which is often the folder's, the file's says nothing of pins
+        needed = replace(needed, file=lock.file)
     if needed == lock:
         return ""
     before = dump_lock(lock).splitlines(keepends=True) if lock is not None else []

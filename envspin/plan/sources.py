@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from envspin.plan.lock import name_stub
+from envspin.reference import SHORT_DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from envspin.model import Build, Service, Topology
     from envspin.plan.lock import Lock, LockedImage
     from envspin.plan.selection import Selection
-
-SHORT_DIGEST = len("sha256:") + 12
-"""Characters of a digest that people are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,8 @@ class ImageSource:
 
     def find_platform(self, usual: str) -> str:
         """Return the platform that it is for, ``usual`` where nothing names one."""
-        only = self.build.platforms if self.build is not None else ()
-        return self.platform or (only[0] if len(only) == 1 else usual)
+        only = self.build.only_platform if self.build is not None else None
+        return self.platform or only or usual
 
     def find_base_platform(self, base: str, usual: str) -> str:
         """Return the platform that a base is taken for."""

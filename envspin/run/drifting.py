@@ -23,13 +23,13 @@ from envspin.plan.drift import (
     list_tagged,
     match_workloads,
 )
-from envspin.plan.lock import LockedBuild
+from envspin.plan.lock import LOCK_NAME, LockedBuild
 from envspin.plan.lock_text import looks_like_lock, parse_lock
 from envspin.plan.pinning import collect_wanted, list_builds
 from envspin.reference import Reference, normalize_platform
 from envspin.run.inventory import find_environment
 from envspin.run.locking import open_registries, run_all
-from envspin.run.locks import find_lock, load_variants, look_at_builds, require_lock
+from envspin.run.locks import load_variants, look_at_builds, require_lock
 from envspin.run.opening import load
 from envspin.topology import find_compose_file
 from envspin.topology.files import MAX_FILE_BYTES, holds_compose_file
@@ -69,7 +69,7 @@ def find_drift(topology: Topology, against: str, engine: Engine | None) -> list[
     if against == REGISTRY:
         return findings + ask_registries(lock, engine)
     if against == STDIN or os.path.exists(against):  # noqa: PTH110 - pathlib raises for names that are too long
-        return findings + compare_with_file(lock, against, topology)
+        return findings + compare_with_file(lock, against)
     if engine is None:
         message = f"{against!r} is no file, and no engine answers that could know an environment of that name"
         raise UsageError(message, hint="name a file, or see `envspin doctor`")
@@ -96,7 +96,8 @@ def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
 
     Images that only an engine has are looked for in this one.
     """
-    tagged = [replace(Reference.parse(each), digest=None) for each in list_tagged(lock)]
+    references = list_tagged(lock)
+    tagged = [replace(Reference.parse(each), digest=None) for each in references]
     exact = [Reference.parse(image.reference).at(digest) for image in lock.images.values() for digest in image.digests]
     local = [image for image in lock.images.values() if image.is_local]
     if local and engine is None:
@@ -114,7 +115,7 @@ def ask_registries(lock: Lock, engine: Engine | None) -> list[Finding]:
         found = run_all(look, [*tagged, *exact], "images cannot be looked up")
     finally:
         client.close()
-    tags = dict(zip(list_tagged(lock), found[: len(tagged)], strict=True))
+    tags = dict(zip(references, found[: len(tagged)], strict=True))
     gone = {str(each.digest) for each, digest in zip(exact, found[len(tagged) :], strict=True) if digest is None}
     if engine is not None:
         tags |= {image.reference: _find_id(engine, image.reference) for image in local}
@@ -128,7 +129,7 @@ def _find_id(engine: Engine, name: str) -> str | None:
     return image.id if image is not None else None
 
 
-def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Finding]:
+def compare_with_file(lock: Lock, against: str) -> list[Finding]:
     """Return where another file runs something else than the lock."""
     path = Path(against)
     if against == STDIN:
@@ -139,7 +140,7 @@ def compare_with_file(lock: Lock, against: str, topology: Topology) -> list[Find
         return match_workloads(lock, _read_folder(path))
     file = find_compose_file(path)
     text = _read(file)
-    if file.suffix == find_lock(topology).suffix or looks_like_lock(text):
+    if file.suffix == Path(LOCK_NAME).suffix or looks_like_lock(text):
         return compare_locks(lock, parse_lock(text, against))
     if looks_like_kubernetes(text, against):
         return match_workloads(lock, read_workloads(text, against))

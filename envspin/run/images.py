@@ -198,7 +198,7 @@ def describe_build(build: Build, platform: str | None, *, lock: Path, tag: str =
         labels=build.labels,
         network=build.network,
         extra_hosts=build.extra_hosts,
-        platform=platform or (build.platforms[0] if len(build.platforms) == 1 else None),
+        platform=platform or build.only_platform,
         no_cache=build.no_cache,
         pull=build.pull,
         shm_size=build.shm_size,

@@ -145,24 +145,28 @@ def describe_builds(topology: Topology, only: Container[str] | None = None) -> d
     """
     builds = {name: each for name, each in list_builds(topology).items() if only is None or name in only}
     check_builds(builds.values())
-    known: dict[str, LockedBuild] = {}  # services often share one build
-    found = {}
-    for name, service in builds.items():
-        identity = f"{service.build} {service.platform}"
-        if identity not in known:
-            known[identity] = _describe(service, find_lock(topology))
-        found[name] = known[identity]
-    return found
+    known: dict[str, LockedBuild] = {}
+    return {name: _describe_once(service, find_lock(topology), known) for name, service in builds.items()}
 
 
 def look_at_builds(topology: Topology) -> dict[str, LockedBuild | None]:
     """Return what each build is made of now, None where its folder or Dockerfile is gone or cannot be read."""
     found: dict[str, LockedBuild | None] = {}
-    for name in list_builds(topology):
+    known: dict[str, LockedBuild] = {}
+    for name, service in list_builds(topology).items():
         found[name] = None
         with suppress(TopologyError, ImageError):
-            found.update(describe_builds(topology, {name}))
+            check_builds([service])
+            found[name] = _describe_once(service, find_lock(topology), known)
     return found
+
+
+def _describe_once(service: Service, lock: Path, known: dict[str, LockedBuild]) -> LockedBuild:
+    """Describe a build unless ``known`` has it: services often share one, and a context may be large."""
+    identity = f"{service.build} {service.platform}"
+    if identity not in known:
+        known[identity] = _describe(service, lock)
+    return known[identity]
 
 
 def _describe(service: Service, lock: Path) -> LockedBuild:

@@ -10,6 +10,7 @@ from envspin.cli import context as cli_context
 from envspin.cli.completing import complete_baselines
 from envspin.cli.options import json_option, topology_options
 from envspin.cli.output import print_json, render_table, shorten_image
+from envspin.reference import SHORT_DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 DRIFT = 5
 DIGEST = "sha256:"
-SHORT_DIGEST = len(DIGEST) + 12
 
 
 @click.command("drift")

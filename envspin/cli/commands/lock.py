@@ -161,7 +161,7 @@ def describe(done: Locking) -> dict[str, object]:
 
 def render(done: Locking) -> Iterator[str]:
     """Yield a line for each pin that changed, then what the lock holds."""
-    from envspin.plan.sources import SHORT_DIGEST  # noqa: PLC0415 - not needed for a help
+    from envspin.reference import SHORT_DIGEST  # noqa: PLC0415 - not needed for a help
     from envspin.topology.files import display_name  # noqa: PLC0415
 
     before = _list_pins(done.before) if done.before is not None else {}

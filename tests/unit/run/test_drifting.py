@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from envspin.errors import TopologyError, UsageError
-from envspin.model import Topology
 from envspin.run import drifting
 from envspin.run.drifting import compare_with_file
 
@@ -33,7 +32,7 @@ def compare(tmp_path, monkeypatch) -> Callable[[dict[str, str | bytes]], list[tu
             path = Path(".k8s", name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        found = compare_with_file(LOCK, ".k8s", Topology("test", Path()))
+        found = compare_with_file(LOCK, ".k8s")
         return [(each.service, each.kind) for each in found]
 
     return call
