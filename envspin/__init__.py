@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         EngineUnreachableError,
         EnvspinError,
         EnvspinTimeout,
+        ExhaustedError,
         ImageError,
         Interrupted,
         LockError,
         NotReadyError,
         ObjectNotFoundError,
         TopologyError,
+        UnansweredError,
         UsageError,
     )
     from envspin.events import Listener
@@ -51,6 +53,7 @@ __all__ = [
     "Environment",
     "EnvspinError",
     "EnvspinTimeout",
+    "ExhaustedError",
     "FakeEngine",
     "ImageError",
     "Interrupted",
@@ -61,6 +64,7 @@ __all__ = [
     "ServiceHandle",
     "Topology",
     "TopologyError",
+    "UnansweredError",
     "UsageError",
     "__version__",
 ]

@@ -9,6 +9,8 @@ says what to try. Commands turn an error into its ``exit_code``; nothing of dock
     ├── NotReadyError               3    a service failed, or was not ready by its deadline
     ├── EngineError                 4    the engine failed
     │   ├── EngineUnreachableError  4    no engine answers
+    │   ├── UnansweredError         4    a call got no whole answer: it may have happened or not
+    │   ├── ExhaustedError          4    no subnet or port is left
     │   ├── ImageError              4    an image cannot be pulled or built
     │   ├── ConflictError           4    a name, subnet or port is taken
     │   ├── ObjectNotFoundError     4    the object is gone
@@ -94,6 +96,14 @@ class EngineError(EnvspinError):
 
 class EngineUnreachableError(EngineError):
     """No container engine answers."""
+
+
+class UnansweredError(EngineError):
+    """A call was sent and no whole answer came: what it asked for may have happened, or may happen later."""
+
+
+class ExhaustedError(EngineError):
+    """No subnet or port is left; others may give theirs back."""
 
 
 class ImageError(EngineError):
