@@ -1,8 +1,13 @@
-"""The seam to a container engine: a few verbs, and the plain data that goes through them.
+"""The seam to a container engine: a few verbs, and the plain data that comes back (``specs`` has what goes in).
 
 Two adapters satisfy :class:`Engine`: the docker SDK (``docker/``) and an in-memory one (``fake/``). Both pass one
 contract suite. Every method may be called from any thread. Failures are the classes of ``envspin.errors``; nothing of
 an SDK's own escapes.
+
+Every call has a time limit; only what follows something (events, a followed log, a command's output) may be silent for
+as long as it likes. Where nothing was sent because nobody answers, a call raises EngineUnreachableError. Where an
+answer is lost, a call is made again, or what became of it is looked at, by the engine's adapter, as each verb says; if
+that does not help either, it raises UnansweredError, and then it may have happened, or may still happen.
 """
 
 from __future__ import annotations
@@ -10,12 +15,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from envspin.engine.specs import AttachmentSpec, BuildRequest, ContainerSpec, MountSpec, NetworkSpec, VolumeSpec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import BinaryIO
 
-    from envspin.model import Healthcheck, Port, Resources, Ulimit
+    from envspin.model import Healthcheck, Port
+
+__all__ = [
+    "AttachmentSpec",
+    "BuildRequest",
+    "ContainerEvent",
+    "ContainerInfo",
+    "ContainerSpec",
+    "Engine",
+    "EngineInfo",
+    "EventStream",
+    "ExecResult",
+    "ImageInfo",
+    "Kind",
+    "LogStream",
+    "MountSpec",
+    "NetworkSpec",
+    "RegistrySettings",
+    "Resource",
+    "VolumeSpec",
+]
 
 Kind = Literal["container", "network", "volume"]
 
@@ -34,6 +60,8 @@ class EngineInfo:
     """Whether the engine is reached over a socket of this machine."""
     platform: str = ""
     """What its containers run on, in the registries' words: ``linux/amd64``."""
+    is_persistent: bool = True
+    """Whether what it holds outlives this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,118 +96,6 @@ class ImageInfo:
     platform: str = ""
     size: int = 0
     """Bytes that it takes in the engine's store."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildRequest:
-    """A Dockerfile build; the context is read from the host."""
-
-    tag: str
-    context: Path
-    dockerfile: str = "Dockerfile"
-    dockerfile_inline: str | None = None
-    args: Mapping[str, str] = field(default_factory=dict)
-    target: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    network: str | None = None
-    extra_hosts: tuple[str, ...] = ()
-    platform: str | None = None
-    no_cache: bool = False
-    pull: bool = False
-    """Whether to look for newer base images first; not done where ``bases`` says which to use."""
-    shm_size: int | None = None
-    bases: Mapping[str, str] = field(default_factory=dict)
-    """Base image as the Dockerfile names it, with the arguments put in -> reference or id to use instead."""
-    own_lock: Path | None = None
-    """The lock that holds this build's hash: it may lie in the context, but cannot be part of what is hashed."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkSpec:
-    """A bridge network to create."""
-
-    name: str
-    labels: Mapping[str, str]
-    subnet: str | None = None
-    """In CIDR notation; None leaves the choice to the engine."""
-    internal: bool = False
-    driver_opts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeSpec:
-    """A volume to create."""
-
-    name: str
-    labels: Mapping[str, str]
-    driver: str | None = None
-    driver_opts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class MountSpec:
-    """A mount with its source already resolved: an engine volume name, a host path, or nothing for tmpfs."""
-
-    kind: Literal["volume", "bind", "tmpfs"]
-    target: str
-    source: str | None = None
-    read_only: bool = False
-    nocopy: bool = False
-    tmpfs_size: int | None = None
-    tmpfs_mode: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AttachmentSpec:
-    """Membership of an engine network, by name, with the names under which the container resolves there."""
-
-    network: str
-    aliases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
-    """Everything that one container needs; names of networks and volumes are the engine's."""
-
-    name: str
-    image: str
-    labels: Mapping[str, str]
-    command: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    attachments: tuple[AttachmentSpec, ...] = ()
-    network_mode: str | None = None
-    mounts: tuple[MountSpec, ...] = ()
-    published: tuple[Port, ...] = ()
-    """Container ports to publish on 127.0.0.1 at ports of the engine's choice."""
-    healthcheck_disabled: bool = True
-    """Checks are run by us, so the engine's own clock is switched off."""
-    platform: str | None = None
-    user: str | None = None
-    working_dir: str | None = None
-    init: bool | None = None
-    stop_signal: str | None = None
-    stop_grace_period: float | None = None
-    extra_hosts: tuple[str, ...] = ()
-    hostname: str | None = None
-    domainname: str | None = None
-    shm_size: int | None = None
-    ulimits: tuple[Ulimit, ...] = ()
-    cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
-    read_only: bool = False
-    security_opt: tuple[str, ...] = ()
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-    resources: Resources | None = None
-    dns: tuple[str, ...] = ()
-    dns_search: tuple[str, ...] = ()
-    dns_opt: tuple[str, ...] = ()
-    group_add: tuple[str, ...] = ()
-    tty: bool = False
-    stdin_open: bool = False
-    privileged: bool = False
-    pid: str | None = None
-    ipc: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +149,8 @@ class Resource:
 class ContainerEvent:
     """Something that happened to a container."""
 
-    action: Literal["start", "die", "oom", "destroy", "pause", "unpause"]
+    action: Literal["start", "kill", "die", "oom", "destroy", "pause", "unpause"]
+    """``kill`` comes when a signal was sent, also by a stop or a removal; its effect is told by ``die``."""
     container_id: str
     labels: Mapping[str, str]
     exit_code: int | None = None
@@ -264,7 +181,10 @@ class LogStream(Protocol):
 
 
 class Engine(Protocol):
-    """The verbs that envspin needs of a container engine."""
+    """The verbs that envspin needs of a container engine.
+
+    Where a verb says nothing of lost answers, it only reads, and is repeated.
+    """
 
     def info(self) -> EngineInfo:
         """Ask who answers; raise EngineUnreachableError where nobody does."""
@@ -289,7 +209,8 @@ class Engine(Protocol):
         """Fetch an image from its registry.
 
         ``on_progress`` gets a short status and the fraction done (None while unknown). Raises ImageError when the
-        registry or image does not answer or exist, Interrupted soon after ``is_cancelled`` turns true.
+        registry or image does not answer or exist, Interrupted soon after ``is_cancelled`` turns true. After a lost
+        answer it is repeated.
         """
         ...
 
@@ -300,7 +221,10 @@ class Engine(Protocol):
         on_progress: Callable[[str, float | None], None] | None = None,
         is_cancelled: Callable[[], bool] | None = None,
     ) -> ImageInfo:
-        """Build an image; raise ImageError with the failing step and its last output."""
+        """Build an image; raise ImageError with the failing step and its last output.
+
+        After a lost answer it is not repeated: the caller may.
+        """
         ...
 
     def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:
@@ -308,6 +232,7 @@ class Engine(Protocol):
 
         An image named by tag keeps that tag in the archive, one named by id or digest is there by its id alone. Raises
         ImageError, before anything is written, for one that is not in the store; what ``sink`` raises goes through.
+        Not repeated, since what was written is written.
         """
         ...
 
@@ -315,51 +240,76 @@ class Engine(Protocol):
         """Load the images of such an archive; return their tags, or ids where they have none there.
 
         Digests of registries are not in archives, so the images are not found by them. Raises ImageError for an archive
-        that is damaged or holds no images.
+        that is damaged or holds no images. Not repeated, since what was read is read.
         """
         ...
 
     def tag_image(self, image_id: str, reference: str) -> None:
-        """Give an image of the store one more name, taking it from the image that had it; raise ImageError."""
+        """Give an image of the store one more name, taking it from the image that had it; raise ImageError.
+
+        After a lost answer it is repeated.
+        """
         ...
 
     def create_network(self, spec: NetworkSpec) -> str:
-        """Create a network and return its id; raise ConflictError when name or subnet is taken."""
+        """Create a network and return its id.
+
+        Raises ConflictError when name or subnet is taken, ExhaustedError when the engine has no subnet left to choose.
+        After a lost answer, the oldest network with this name and all these labels is the one; others are removed.
+        """
         ...
 
     def create_volume(self, spec: VolumeSpec) -> str:
-        """Create a volume and return its name."""
+        """Create a volume and return its name; one that exists already with the same labels is as good.
+
+        Raises ConflictError when one of this name has other labels: it is somebody else's. After a lost answer it is
+        repeated.
+        """
         ...
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create a container on all its networks and return its id; it does not start.
 
-        Raises ImageError when the image is not in the store, ConflictError when the name is taken.
+        Raises ImageError when the image is not in the store, ConflictError when the name is taken. After a lost answer,
+        a container with this name and all these labels is the one.
         """
         ...
 
     def copy_into(self, container_id: str, archive: bytes, *, path: str = "/") -> None:
-        """Unpack a tar archive at an existing directory of a container, started or not."""
+        """Unpack a tar archive at an existing directory of a container, started or not.
+
+        After a lost answer it is repeated.
+        """
         ...
 
     def start(self, container_id: str) -> None:
-        """Start a created or stopped container; starting a running one does nothing."""
+        """Start a created or stopped container; starting a running one does nothing.
+
+        Raises ExhaustedError when the engine has no port left to publish. After a lost answer the container's state
+        says whether it was started; one that was, is never started again, even if it has ended since.
+        """
         ...
 
     def stop(self, container_id: str, *, grace_seconds: float | None = None) -> None:
-        """Send the stop signal, then kill after the grace period (the container's own if None)."""
+        """Send the stop signal, then kill after the grace period (the container's own if None).
+
+        After a lost answer it is repeated if the container still runs.
+        """
         ...
 
     def kill(self, container_id: str, signal: str = "SIGKILL") -> None:
-        """Send a signal to the main process; a container that does not run raises ConflictError."""
+        """Send a signal to the main process; a container that does not run raises ConflictError.
+
+        After a lost answer it is not repeated: a signal may mean something else the second time.
+        """
         ...
 
     def pause(self, container_id: str) -> None:
-        """Freeze all its processes."""
+        """Freeze all its processes; after a lost answer it is repeated if they are not frozen."""
         ...
 
     def unpause(self, container_id: str) -> None:
-        """Let frozen processes go on."""
+        """Let frozen processes go on; after a lost answer it is repeated if they are still frozen."""
         ...
 
     def inspect(self, container_id: str) -> ContainerInfo:
@@ -379,7 +329,8 @@ class Engine(Protocol):
         """Run a command inside a running container and wait for its end.
 
         A command that cannot be found or run has exit code 126 or 127, as in a shell; one that outlives ``timeout``
-        seconds raises EnvspinTimeout (it is left to die with its container).
+        seconds raises EnvspinTimeout (it is left to die with its container). After a lost answer it is not repeated: a
+        command may do something else the second time.
         """
         ...
 
@@ -392,7 +343,11 @@ class Engine(Protocol):
         since: float | None = None,
         timestamps: bool = False,
     ) -> LogStream:
-        """Read a container's output; ``since`` is a Unix time, ``tail`` a number of lines (None for all)."""
+        """Read a container's output; ``since`` is a Unix time, ``tail`` a number of lines (None for all).
+
+        Only the beginning is repeated. A log that is not followed and breaks off raises UnansweredError while it is
+        read; one that is followed just ends.
+        """
         ...
 
     def watch(self, labels: Mapping[str, str]) -> EventStream:
@@ -404,7 +359,11 @@ class Engine(Protocol):
         ...
 
     def remove(self, resource: Resource) -> None:
-        """Remove exactly one object by id, running or in use as it may be; gone already is fine."""
+        """Remove exactly one object by id, running or in use as it may be; gone already is fine.
+
+        Its labels are read again just before, and it is left alone where not all that it was listed with are there (a
+        volume, which has no id: where they are not the same). After a lost answer this is repeated from the beginning.
+        """
         ...
 
     def list_subnets(self) -> list[str]:

@@ -290,7 +290,7 @@ def test_removing_a_living_container(lab: Lab, state: str) -> None:
     with lab.events(container) as events:
         lab.remove("container", container)
         actions = [event.action for event in events.take_until("destroy")]
-    assert actions.index("die") < actions.index("destroy")
+    assert actions.index("kill") < actions.index("die") < actions.index("destroy")
     assert lab.list_resources() == []
 
 

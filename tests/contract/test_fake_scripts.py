@@ -20,7 +20,7 @@ from envspin.engine.fake import (
     in_turn,
     ready_after,
 )
-from envspin.errors import ConflictError, EngineError, ImageError, Interrupted, ObjectNotFoundError
+from envspin.errors import EngineError, ExhaustedError, ImageError, Interrupted, ObjectNotFoundError
 
 NOON = 1_700_000_000.0
 LABELS = {"envspin.service": "db"}
@@ -288,7 +288,7 @@ def test_default_subnets_run_out() -> None:
     engine = FakeEngine()
     for number in range(30):
         engine.create_network(NetworkSpec(f"n{number}", {}))
-    with pytest.raises(ConflictError, match="in use"):
+    with pytest.raises(ExhaustedError, match="in use"):
         engine.create_network(NetworkSpec("one-more", {}))
     engine.create_network(NetworkSpec("small", {}, subnet="10.1.2.0/28"))
 

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import platform as host_platform
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from docker.types import IPAMConfig, IPAMPool
 from docker.utils import parse_repository_tag
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, ImageInfo, Resource
-from envspin.engine.docker import archives, images, reading
-from envspin.engine.docker.client import CALL_SECONDS, ClientPool, find_address, raise_for_status, translated
-from envspin.engine.docker.config import describe_container
-from envspin.engine.docker.streams import DockerEventStream, DockerLogStream, read_exit_code, run_exec
+from envspin.engine.docker import archives, creating, images, reading, removing, states, streams
+from envspin.engine.docker.calls import repeat
+from envspin.engine.docker.client import ClientPool, find_address
+from envspin.engine.docker.failures import translated
 from envspin.errors import (
-    ConflictError,
     EngineError,
     EngineUnreachableError,
     EnvspinTimeout,
     ImageError,
     ObjectNotFoundError,
+    UnansweredError,
 )
 from envspin.reference import normalize_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import BinaryIO
-
-    import docker
 
     from envspin.engine.base import (
         BuildRequest,
@@ -41,9 +37,6 @@ if TYPE_CHECKING:
         RegistrySettings,
         VolumeSpec,
     )
-
-REMOVAL_SECONDS = 10.0
-"""How long a removal is repeated while the engine says that the object is still in use."""
 
 
 def _ignore_progress(_status: str, _fraction: float | None) -> None:
@@ -59,7 +52,7 @@ def _about_images() -> Iterator[None]:
     """Turn what the engine does not do with an image into ImageError."""
     try:
         yield
-    except (ImageError, EngineUnreachableError):
+    except (ImageError, EngineUnreachableError, UnansweredError):
         raise
     except EngineError as error:
         raise ImageError(error.message, context=error.context, hint=error.hint) from error
@@ -80,8 +73,7 @@ class DockerEngine:
 
     def info(self) -> EngineInfo:
         """Ask who answers."""
-        with self._pool.lend("asking the engine's version") as client:
-            version = client.version()
+        version = self._pool.call("ask", "asking the engine's version", lambda client: client.version())
         return EngineInfo(
             version=str(version.get("Version", "")),
             api_version=self._pool.api_version,
@@ -94,17 +86,20 @@ class DockerEngine:
 
     def registry_settings(self) -> RegistrySettings:
         """Ask what the engine is told about registries."""
-        with self._pool.lend("asking for the engine's settings") as client:
-            return reading.read_registry_settings(client.info())
+        settings = self._pool.call("ask", "asking for the engine's settings", lambda client: client.info())
+        return reading.read_registry_settings(settings)
 
     def find_image(self, reference: str) -> ImageInfo | None:
         """Look an image up in the engine's store."""
         try:
-            with self._pool.lend(f"looking for image {reference}") as client:
-                document = client.inspect_image(reference)  # type: ignore[no-untyped-call]
-                return reading.read_image(document, reference)
+            document: dict[str, Any] = self._pool.call(
+                "find image",
+                f"looking for image {reference}",
+                lambda client: client.inspect_image(reference),  # type: ignore[no-untyped-call]
+            )
         except (ImageError, ObjectNotFoundError):
             return None
+        return reading.read_image(document, reference)
 
     def pull(
         self,
@@ -115,16 +110,20 @@ class DockerEngine:
         is_cancelled: Callable[[], bool] | None = None,
     ) -> ImageInfo:
         """Fetch an image from its registry."""
-        try:
+
+        def attempt(_: float) -> None:
             with translated(f"pulling {reference}"):
                 images.pull(
-                    self._pool.open_private(),
+                    self._pool.open_private("pull"),
                     reference,
                     platform=platform,
                     on_progress=on_progress or _ignore_progress,
                     is_cancelled=is_cancelled or _never,
                 )
-        except (ImageError, EngineUnreachableError):
+
+        try:
+            repeat(attempt, self._pool.limits.of("pull"), once_lost=True)
+        except (ImageError, EngineUnreachableError, UnansweredError):
             raise
         except EngineError as error:
             hint = images.suggest_for_image(error.message)
@@ -141,7 +140,7 @@ class DockerEngine:
         """Build an image."""
         with _about_images(), translated(f"building {request.context}"):
             images.build(
-                self._pool.open_private(),
+                self._pool.open_private("build"),
                 request,
                 on_progress=on_progress or _ignore_progress,
                 is_cancelled=is_cancelled or _never,
@@ -161,19 +160,24 @@ class DockerEngine:
 
     def _read_saved(self, references: Sequence[str]) -> Generator[bytes]:
         # A generator, so that only what the engine does wrong is translated, and what the sink raises is not.
-        with _about_images(), self._pool.lend(f"saving {', '.join(references)}") as client:
+        doing = f"saving {', '.join(references)}"
+        with _about_images(), self._pool.lend(doing, self._pool.limits.of("save")) as client:
             yield from archives.read_saved(client, references)
 
     def load_images(self, source: BinaryIO) -> tuple[str, ...]:
         """Load the images of an archive."""
-        with _about_images(), translated("loading images"), closing(self._pool.open_private()) as client:
+        with _about_images(), translated("loading images"), closing(self._pool.open_private("load")) as client:
             return archives.load(client, source)
 
     def tag_image(self, image_id: str, reference: str) -> None:
         """Give an image one more name."""
         repository, tag = parse_repository_tag(reference)
-        with _about_images(), self._pool.lend(f"naming an image {reference}") as client:
-            client.tag(image_id, repository, tag or "latest")
+        with _about_images():
+            self._pool.call(
+                "tag",
+                f"naming an image {reference}",
+                lambda client: client.tag(image_id, repository, tag or "latest"),
+            )
 
     def _require_image(self, reference: str) -> ImageInfo:
         image = self.find_image(reference)
@@ -183,74 +187,50 @@ class DockerEngine:
 
     def create_network(self, spec: NetworkSpec) -> str:
         """Create a bridge network."""
-        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=spec.subnet)]) if spec.subnet else None
-        with self._pool.lend(f"creating network {spec.name}") as client:
-            created = client.create_network(
-                spec.name,
-                driver="bridge",
-                options=dict(spec.driver_opts),
-                ipam=ipam,
-                internal=spec.internal,
-                labels=dict(spec.labels),
-                check_duplicate=True,  # engines below 25 would otherwise make a second one of the same name
-            )
-        return str(created["Id"])
+        return creating.create_network(self._pool, spec)
 
     def create_volume(self, spec: VolumeSpec) -> str:
         """Create a volume."""
-        with self._pool.lend(f"creating volume {spec.name}") as client:
-            client.create_volume(
-                spec.name, driver=spec.driver, driver_opts=dict(spec.driver_opts) or None, labels=dict(spec.labels)
-            )
-        return spec.name
+        return creating.create_volume(self._pool, spec)
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create a container on all its networks."""
-        with self._pool.lend(f"creating container {spec.name}") as client:
-            created = client.create_container_from_config(  # type: ignore[no-untyped-call]
-                describe_container(spec), spec.name, spec.platform
-            )
-            for attachment in spec.attachments[1:]:
-                client.connect_container_to_network(created["Id"], attachment.network, aliases=list(attachment.aliases))
-        return str(created["Id"])
+        return creating.create_container(self._pool, spec)
 
     def copy_into(self, container_id: str, archive: bytes, *, path: str = "/") -> None:
         """Unpack a tar archive at a directory of the container."""
-        with self._pool.lend("copying files into a container") as client:
-            client.put_archive(container_id, path, archive)
+        self._pool.call(
+            "copy",
+            "copying files into a container",
+            lambda client: client.put_archive(container_id, path, archive),
+        )
 
     def start(self, container_id: str) -> None:
         """Start a container."""
-        with self._pool.lend("starting a container") as client:
-            client.start(container_id)
+        states.start(self._pool, container_id)
 
     def stop(self, container_id: str, *, grace_seconds: float | None = None) -> None:
         """Stop a container, killing it after the grace period."""
-        params = {} if grace_seconds is None else {"t": str(round(grace_seconds))}
-        with self._pool.lend("stopping a container") as client:
-            url = f"{client.base_url}/v{client.api_version}/containers/{container_id}/stop"
-            # The SDK's own call needs a timeout in seconds and so cannot leave it to the container's StopTimeout.
-            raise_for_status(client.post(url, params=params, timeout=(grace_seconds or 600) + CALL_SECONDS))
+        states.stop(self._pool, container_id, grace_seconds)
 
     def kill(self, container_id: str, signal: str = "SIGKILL") -> None:
         """Send a signal to the main process."""
-        with self._pool.lend("signalling a container") as client:
-            client.kill(container_id, signal)
+        self._pool.call("kill", "signalling a container", lambda client: client.kill(container_id, signal))
 
     def pause(self, container_id: str) -> None:
         """Freeze all processes of a container."""
-        with self._pool.lend("pausing a container") as client:
-            client.pause(container_id)
+        states.pause(self._pool, container_id)
 
     def unpause(self, container_id: str) -> None:
         """Let frozen processes go on."""
-        with self._pool.lend("unpausing a container") as client:
-            client.unpause(container_id)
+        states.unpause(self._pool, container_id)
 
     def inspect(self, container_id: str) -> ContainerInfo:
         """Look at one container."""
-        with self._pool.lend("inspecting a container") as client:
-            return reading.read_container(client.inspect_container(container_id))
+        document = self._pool.call(
+            "inspect", "inspecting a container", lambda client: client.inspect_container(container_id)
+        )
+        return reading.read_container(document)
 
     def execute(
         self,
@@ -263,16 +243,29 @@ class DockerEngine:
         timeout: float | None = None,
     ) -> ExecResult:
         """Run a command inside a container."""
-        with self._pool.lend(f"running {command[0]} in a container") as client:
-            created = client.exec_create(
-                container_id, list(command), environment=dict(environment or {}), user=user or "", workdir=working_dir
+        doing = f"running {command[0]} in a container"
+        exec_id = self._pool.call(
+            "create exec",
+            doing,
+            lambda client: str(
+                client.exec_create(
+                    container_id,
+                    list(command),
+                    environment=dict(environment or {}),
+                    user=user or "",
+                    workdir=working_dir,
+                )["Id"]
+            ),
+        )
+        output, timed_out = self._pool.call(
+            "start exec", doing, lambda client: streams.start_exec(client, exec_id, timeout)
+        )
+        if timed_out:
+            raise EnvspinTimeout(
+                f"`{' '.join(command)}` did not finish within {timeout:g} s", context=output.splitlines()
             )
-            output, timed_out = run_exec(client, created["Id"], timeout)
-            if timed_out:
-                raise EnvspinTimeout(
-                    f"`{' '.join(command)}` did not finish within {timeout:g} s", context=output.splitlines()
-                )
-            return ExecResult(exit_code=read_exit_code(client, created["Id"]), output=output)
+        code = self._pool.call("inspect", doing, lambda client: streams.read_exit_code(client, exec_id))
+        return ExecResult(exit_code=code, output=output)
 
     def logs(
         self,
@@ -284,17 +277,18 @@ class DockerEngine:
         timestamps: bool = False,
     ) -> LogStream:
         """Read a container's output."""
-        with self._pool.lend("reading a container's log") as client:
-            return DockerLogStream(
-                client.logs(
-                    container_id,
-                    stream=True,
-                    follow=follow,
-                    tail="all" if tail is None else tail,
-                    since=since,
-                    timestamps=timestamps,
-                )
-            )
+        params: dict[str, Any] = {
+            "follow": int(follow),
+            "timestamps": int(timestamps),
+            "tail": "all" if tail is None else tail,
+        }
+        if since is not None:
+            params["since"] = since
+        return self._pool.call(
+            "open stream",
+            "reading a container's log",
+            lambda client: streams.open_log(client, container_id, params),
+        )
 
     def watch(self, labels: Mapping[str, str]) -> EventStream:
         """Subscribe to events of containers with these labels."""
@@ -302,59 +296,32 @@ class DockerEngine:
         # would tell of ends and starts that the caller knows already.
         since = f"{time.time():.9f}"
         filters: dict[str, Any] = {"type": "container", "label": [f"{key}={value}" for key, value in labels.items()]}
-        with self._pool.lend("subscribing to the engine's events") as client:
-            return DockerEventStream(client.events(since=since, filters=filters, decode=True))  # type: ignore[call-overload]
+        return self._pool.call(
+            "open stream",
+            "subscribing to the engine's events",
+            lambda client: streams.open_events(client, since, filters),
+        )
 
     def list_resources(self, labels: Mapping[str, str | None]) -> list[Resource]:
         """List containers, networks and volumes that carry all labels."""
         filters = {"label": [key if value is None else f"{key}={value}" for key, value in labels.items()]}
-        with self._pool.lend("listing the engine's objects") as client:
-            found = [reading.read_listed_container(each) for each in client.containers(all=True, filters=filters)]
-            found += [reading.read_listed_network(each) for each in client.networks(filters=filters)]
-            volumes = client.volumes(filters=filters).get("Volumes") or []
-            found += [reading.read_listed_volume(each) for each in volumes]
-        return found
+        doing = "listing the engine's objects"
+        containers = self._pool.call("list", doing, lambda client: client.containers(all=True, filters=filters))
+        networks: list[dict[str, Any]] = self._pool.call("list", doing, lambda client: client.networks(filters=filters))
+        volumes = self._pool.call("list", doing, lambda client: client.volumes(filters=filters)).get("Volumes") or []
+        return [
+            *map(reading.read_listed_container, containers),
+            *map(reading.read_listed_network, networks),
+            *map(reading.read_listed_volume, volumes),
+        ]
 
     def remove(self, resource: Resource) -> None:
         """Remove exactly this object."""
-        with suppress(ObjectNotFoundError):
-            self._remove_repeatedly(resource)
-
-    @retry(
-        retry=retry_if_exception_type(ConflictError),
-        stop=stop_after_delay(REMOVAL_SECONDS),
-        wait=wait_exponential(multiplier=0.02, max=0.5),
-        reraise=True,
-    )
-    def _remove_repeatedly(self, resource: Resource) -> None:
-        with self._pool.lend(f"removing {resource.kind} {resource.name}") as client:
-            if resource.kind == "container":
-                client.remove_container(resource.id, v=True, force=True)
-            elif resource.kind == "network":
-                self._remove_network(client, resource)
-            elif client.inspect_volume(resource.id).get("Labels") == dict(resource.labels):
-                # A volume has no id of its own: one of this name with other labels is somebody else's.
-                client.remove_volume(resource.id, force=True)
-
-    def _remove_network(self, client: docker.APIClient, resource: Resource) -> None:
-        try:
-            with translated("removing a network"):
-                client.remove_network(resource.id)
-        except ObjectNotFoundError:
-            raise
-        except EngineError as error:
-            if "active endpoints" not in error.message:
-                raise
-            # An endpoint can outlive its container for a moment, or for good after an engine crash.
-            for container_id in client.inspect_network(resource.id).get("Containers") or {}:
-                with suppress(EngineError), translated("disconnecting a container"):
-                    client.disconnect_container_from_network(container_id, resource.id, force=True)
-            raise ConflictError(error.message) from error
+        removing.remove(self._pool, resource)
 
     def list_subnets(self) -> list[str]:
         """List the subnets of all networks."""
-        with self._pool.lend("listing networks") as client:
-            networks = client.networks()
+        networks: list[dict[str, Any]] = self._pool.call("list", "listing networks", lambda client: client.networks())
         configs = [config for network in networks for config in (network.get("IPAM") or {}).get("Config") or ()]
         return [config["Subnet"] for config in configs if config.get("Subnet")]
 

@@ -6,8 +6,7 @@ import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from envspin.engine.docker.client import raise_for_status
-from envspin.engine.docker.images import SILENT_SECONDS
+from envspin.engine.docker.failures import raise_for_status
 from envspin.errors import ImageError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ _LOADED = ("Loaded image ID: ", "Loaded image(s): ", "Loaded image: ")
 def read_saved(client: docker.APIClient, references: Sequence[str]) -> Iterator[bytes]:
     """Yield one archive of all these images, chunk by chunk; raise ImageError where the engine breaks it off."""
     url = f"{client.base_url}/v{client.api_version}/images/get"
-    response = client.get(url, params={"names": list(references)}, stream=True, timeout=SILENT_SECONDS)
+    response = client.get(url, params={"names": list(references)}, stream=True, timeout=client.timeout)
     with closing(response):
         raise_for_status(response)
         tail = b""
@@ -47,8 +46,7 @@ def _read_complaint(tail: bytes) -> str:
 
 
 def load(client: docker.APIClient, source: BinaryIO) -> tuple[str, ...]:
-    """Give the engine an archive and return the references and ids that it loaded; ``client`` is the caller's own."""
-    client.timeout = SILENT_SECONDS
+    """Give the engine an archive and return the references and ids that it loaded."""
     loaded: list[str] = []
     for document in client.load_image(source):  # type: ignore[no-untyped-call]
         if document.get("error"):

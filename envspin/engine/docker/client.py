@@ -1,4 +1,4 @@
-"""Where the engine is, clients for its many callers, and the translation of every error at this edge."""
+"""Where the engine is, and clients for its many callers."""
 
 from __future__ import annotations
 
@@ -6,37 +6,27 @@ import os
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import docker
 import docker.utils
-import requests
-import urllib3
 from docker import errors as docker_errors
 from docker.context import ContextAPI
 
-from envspin.errors import (
-    ConflictError,
-    EngineError,
-    EngineUnreachableError,
-    EnvspinError,
-    ImageError,
-    ObjectNotFoundError,
-)
+from envspin.engine.docker.calls import CALLS, Limits, Repeat, repeat
+from envspin.engine.docker.failures import translated
+from envspin.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from docker.tls import TLSConfig
 
-CALL_SECONDS = 60
-"""How long one call may stay without an answer; streams and stops set their own."""
+    from envspin.engine.docker.calls import Verb
 
 OLDEST_API = (1, 41)
 
-_TAKEN = ("already in use", "already exists", "overlaps with", "is in use by", "port is already allocated")
-_NOT_RUNNING = ("is not running",)
-"""What an exec in a container that just ended is answered with: 500 instead of 409."""
+T = TypeVar("T")
 
 
 class ClientPool:
@@ -48,29 +38,48 @@ class ClientPool:
         self._lock = threading.Lock()  # guards _idle and _is_closed
         self._idle: list[docker.APIClient] = []
         self._is_closed = False
-        with translated(f"connecting to {address}"):
-            first = self._make("auto")
+        self.limits = Limits.read(os.environ)
+        first = repeat(self._connect, self.limits.of("ask"), once_lost=True)
         self.api_version: str = first.api_version
         self._idle.append(first)
         _check_version(self.api_version, address)
 
+    def call(self, verb: Verb, doing: str, send: Callable[[docker.APIClient], T], *, extra_seconds: float = 0.0) -> T:
+        """Make one call and return what ``send`` returns; errors are translated, and say what was being done.
+
+        It has the time limit of its verb, and ``extra_seconds`` where the engine itself has to wait. Where the verb
+        may simply be made again, a lost answer leads to that; everywhere else it raises UnansweredError.
+        """
+
+        def attempt(seconds: float) -> T:
+            with self.lend(doing, seconds) as client:
+                return send(client)
+
+        once_lost = CALLS[verb].repeat is Repeat.AGAIN
+        return repeat(attempt, self.limits.of(verb) + extra_seconds, once_lost=once_lost)
+
     @contextmanager
-    def lend(self, doing: str) -> Iterator[docker.APIClient]:
-        """Lend a client for one call; errors are translated, and say what was being done.
+    def lend(self, doing: str, seconds: float) -> Iterator[docker.APIClient]:
+        """Lend a client whose calls may stay ``seconds`` without an answer; errors are translated.
 
         Raises EngineUnreachableError after ``close``. An answer that is still being read when the client is given
         back keeps its own connection; the client opens another one for the next call.
         """
         with translated(doing):
             client = self._take()
+            client.timeout = cast("Any", seconds)  # types-docker wants whole seconds, the SDK does not
             try:
                 yield client
             finally:
                 self._give_back(client)
 
-    def open_private(self) -> docker.APIClient:
-        """Return a client that the caller owns and closes."""
-        return self._make(self.api_version)
+    def open_private(self, verb: Verb) -> docker.APIClient:
+        """Return a client with the time limit of ``verb`` that the caller owns and closes."""
+        return self._make(self.api_version, self.limits.of(verb))
+
+    def _connect(self, seconds: float) -> docker.APIClient:
+        with translated(f"connecting to {self.address}"):
+            return self._make("auto", seconds)
 
     def close(self) -> None:
         """Close every client; those that are lent close when they come back."""
@@ -86,7 +95,7 @@ class ClientPool:
                 raise EngineUnreachableError("the connection to the engine was closed")
             if self._idle:
                 return self._idle.pop()
-        return self._make(self.api_version)
+        return self._make(self.api_version, self.limits.of("ask"))
 
     def _give_back(self, client: docker.APIClient) -> None:
         with self._lock:
@@ -95,8 +104,9 @@ class ClientPool:
                 return
         client.close()
 
-    def _make(self, version: str) -> docker.APIClient:
-        return docker.APIClient(base_url=self.address, version=version, timeout=CALL_SECONDS, tls=self._tls or False)
+    def _make(self, version: str, seconds: float) -> docker.APIClient:
+        timeout: Any = seconds  # types-docker wants whole ones, the SDK does not
+        return docker.APIClient(base_url=self.address, version=version, timeout=timeout, tls=self._tls or False)
 
 
 def _check_version(version: str, address: str) -> None:
@@ -143,79 +153,3 @@ def _usual_sockets() -> Iterator[Path]:
     yield Path.home() / ".docker" / "run" / "docker.sock"
     if runtime:
         yield Path(runtime) / "podman" / "podman.sock"
-
-
-def raise_for_status(response: requests.Response) -> None:
-    """Raise the SDK's own errors for a call that we made past it."""
-    try:
-        response.raise_for_status()
-    except requests.exceptions.HTTPError as error:
-        raise docker_errors.create_api_error_from_http_exception(error) from error
-
-
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn whatever the SDK raises into the most specific error of ours; ``doing`` reads after "failed"."""
-    try:
-        yield
-    except EnvspinError:
-        raise
-    except docker_errors.ImageNotFound as error:
-        raise ImageError(_say(error, doing)) from error
-    except docker_errors.NotFound as error:
-        raise ObjectNotFoundError(_say(error, doing)) from error
-    except docker_errors.APIError as error:
-        raise _translate_api_error(error, doing) from error
-    except (docker_errors.DockerException, requests.exceptions.RequestException) as error:
-        raise _translate_transport_error(error, doing) from error
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise EngineError(f"the engine's answer broke off while {doing}: {error}") from error
-
-
-def _say(error: docker_errors.APIError, doing: str) -> str:
-    explanation = error.explanation
-    text = explanation.decode(errors="replace") if isinstance(explanation, bytes) else str(explanation or error)
-    return f"{text.strip().rstrip('.')} (while {doing})"
-
-
-def _translate_api_error(error: docker_errors.APIError, doing: str) -> EngineError:
-    text = _say(error, doing)
-    lowered = text.lower()
-    if "no such image" in lowered:
-        return ImageError(text)
-    # Podman answers 500 where Docker answers 409, and Docker answers 403 to an overlapping subnet.
-    if error.status_code == requests.codes.conflict or any(phrase in lowered for phrase in (*_TAKEN, *_NOT_RUNNING)):
-        return ConflictError(text)
-    if "no space left on device" in lowered:
-        return EngineError(text, hint="the engine's disk is full: see `docker system df`")
-    return EngineError(text)
-
-
-def _translate_transport_error(error: Exception, doing: str) -> EngineError:
-    if isinstance(error, requests.exceptions.ReadTimeout):
-        return EngineError(f"the engine did not answer in time while {doing}", hint="see `envspin doctor`")
-    cause = _find_root_cause(error)
-    if isinstance(cause, PermissionError):
-        return EngineUnreachableError(
-            f"no permission to use the container engine (while {doing})",
-            hint="add yourself to its group: `sudo usermod -aG docker $USER`, then log in again",
-        )
-    return EngineUnreachableError(
-        f"no container engine answers ({cause}, while {doing})",
-        hint="run `envspin doctor`; `envspin engine start` starts one where it is installed",
-    )
-
-
-def _find_root_cause(error: BaseException) -> BaseException:
-    """Dig the operating system's error out of requests', urllib3's and docker's wrappings."""
-    seen: set[int] = set()
-    while id(error) not in seen:
-        seen.add(id(error))
-        inner = [argument for argument in error.args if isinstance(argument, BaseException)]
-        following = error.__cause__ or error.__context__ or (inner[0] if inner else None)
-        if isinstance(error, OSError) and error.errno is not None:
-            return error
-        if following is None:
-            return error
-        error = following
-    return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import re
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from docker.utils import parse_repository_tag
 
 from envspin.engine.docker.context import pack_context
-from envspin.errors import ImageError, Interrupted
+from envspin.errors import ImageError, Interrupted, UnansweredError
 from envspin.reference import Reference
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     import requests
 
     from envspin.engine.base import BuildRequest
-
-SILENT_SECONDS = 900
-"""How long a build step or a layer may stay silent."""
 
 CANCEL_SECONDS = 0.05
 """How often a silent pull or build is asked whether it was cancelled."""
@@ -71,16 +69,20 @@ def read_in_background(
     """Yield progress documents; raise Interrupted soon after a cancel, even while the engine says nothing.
 
     A thread of its own reads, because a call that waits for its first byte cannot be woken. It owns ``client`` and
-    closes it, and with the connection the engine's work, as soon as it gets a word after the cancel.
+    closes it, and with the connection the engine's work, as soon as it gets a word after the cancel. Raises
+    UnansweredError once the engine has been silent for the client's time limit.
     """
     inbox: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
     abandoned = threading.Event()
     arguments = (client, open_documents, inbox, abandoned)
     threading.Thread(target=_feed, args=arguments, name="envspin-image", daemon=True).start()
+    heard = time.monotonic()
     try:
         while True:
             if is_cancelled():
                 raise Interrupted(f"{doing} was interrupted")
+            if time.monotonic() - heard > client.timeout:
+                raise UnansweredError(f"the engine has said nothing for {client.timeout:g} s (during the {doing})")
             with suppress(queue.Empty):
                 word = inbox.get(timeout=CANCEL_SECONDS)
                 if word is None:
@@ -88,6 +90,7 @@ def read_in_background(
                 if isinstance(word, Exception):
                     raise word
                 yield word
+                heard = time.monotonic()
     finally:
         abandoned.set()
 
@@ -148,7 +151,7 @@ def _open_build(client: docker.APIClient, request: BuildRequest) -> Iterator[dic
             rm=True,
             forcerm=True,
             decode=True,
-            timeout=SILENT_SECONDS,
+            timeout=client.timeout,
         )
 
 

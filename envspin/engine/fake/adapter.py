@@ -124,7 +124,16 @@ class FakeEngine:
     @_verb
     def info(self) -> EngineInfo:
         """Say that it is in memory."""
-        return EngineInfo("20.10.0", "1.41", "in-memory", "x86_64", "fake://", self._is_local, "linux/amd64")
+        return EngineInfo(
+            "20.10.0",
+            "1.41",
+            "in-memory",
+            "x86_64",
+            "fake://",
+            self._is_local,
+            "linux/amd64",
+            is_persistent=False,
+        )
 
     @_verb
     def registry_settings(self) -> RegistrySettings:
@@ -183,9 +192,11 @@ class FakeEngine:
 
     @_verb
     def create_volume(self, spec: VolumeSpec) -> str:
-        """Create a volume; one of that name is kept with its files and labels."""
+        """Create a volume; one of that name and with the same labels is kept with its files."""
         with self._world.changed:
-            self._world.volumes.setdefault(spec.name, FakeVolume(spec.name, dict(spec.labels)))
+            volume = self._world.volumes.setdefault(spec.name, FakeVolume(spec.name, dict(spec.labels)))
+            if volume.labels != dict(spec.labels):
+                raise ConflictError(f"volume {spec.name} exists already, with other labels")
             return spec.name
 
     @_verb
@@ -264,6 +275,7 @@ class FakeEngine:
         if name not in signals.Signals.__members__:
             raise EngineError(f"container {container.spec.name}: invalid signal {signal}")
         number = signals.Signals[name].value
+        self._world.emit(container, "kill")
         if name in container.script.signal_lines:
             self._world.print_line(container, container.script.signal_lines[name], self._world.now())
         ends = name in _ENDING_SIGNALS or name == container.spec.stop_signal
@@ -363,12 +375,14 @@ class FakeEngine:
 
     @_verb
     def remove(self, resource: Resource) -> None:
-        """Remove one object; a volume that a container uses raises ConflictError, everything else goes."""
+        """Remove one object if it is what was listed; a volume that a container uses raises ConflictError."""
         with self._world.changed:
-            if resource.kind == "container" and resource.id in self._world.containers:
-                self._world.destroy(self._world.containers[resource.id])
-            elif resource.kind == "network":
-                self._world.remove_network(resource.id)
+            container = self._world.containers.get(resource.id)
+            network = self._world.networks.get(resource.id)
+            if resource.kind == "container" and container and _carries(container.spec.labels, resource.labels):
+                self._world.destroy(container)
+            elif resource.kind == "network" and network and _carries(network.labels, resource.labels):
+                self._world.remove_network(network.id)
             elif resource.kind == "volume":
                 self._world.remove_volume(resource.id, dict(resource.labels))
 
@@ -385,5 +399,5 @@ class FakeEngine:
             self._world.shut()
 
 
-def _carries(labels: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
+def _carries(labels: Mapping[str, str], wanted: Mapping[str, str] | Mapping[str, str | None]) -> bool:
     return all(key in labels and value in {None, labels[key]} for key, value in wanted.items())

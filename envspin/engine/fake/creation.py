@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from envspin.engine.base import ContainerInfo
 from envspin.engine.fake.world import FakeContainer, FakeNetwork, FakeVolume
-from envspin.errors import ConflictError, EngineError, ImageError, ObjectNotFoundError
+from envspin.errors import ConflictError, EngineError, ExhaustedError, ImageError, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +22,16 @@ SERVICE_LABEL = "envspin.service"
 
 
 def create_network(world: World, spec: NetworkSpec) -> str:
-    """Create a network; raise ConflictError when its name, or an address of its subnet, is taken."""
+    """Create a network.
+
+    Raises ConflictError when its name, or an address of its subnet, is taken, ExhaustedError when it asks for no subnet
+    of its own and none is left.
+    """
     if any(network.name == spec.name for network in world.networks.values()):
         raise ConflictError(f"network {spec.name} exists already")
     subnet = IPv4Network(spec.subnet) if spec.subnet else world.choose_subnet()
     if subnet is None:
-        raise ConflictError("every subnet that the engine gives out by itself is in use")
+        raise ExhaustedError("every subnet that the engine gives out by itself is in use")
     other = world.find_overlap(subnet)
     if other is not None:
         raise ConflictError(f"subnet {subnet} of network {spec.name} overlaps with that of {other.name}")

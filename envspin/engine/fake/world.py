@@ -187,7 +187,7 @@ class World:
     def emit(
         self,
         container: FakeContainer,
-        action: Literal["start", "die", "oom", "destroy", "pause", "unpause"],
+        action: Literal["start", "kill", "die", "oom", "destroy", "pause", "unpause"],
         exit_code: int | None = None,
     ) -> None:
         """Tell every watcher whose labels the container carries."""
@@ -264,6 +264,7 @@ class World:
     def destroy(self, container: FakeContainer) -> None:
         """Remove a container with its anonymous volumes, ending it first if it runs."""
         if container.is_running:
+            self.emit(container, "kill")
             self.finish(container, 137)
         del self.containers[container.id]
         for volume in container.anonymous:

@@ -7,14 +7,14 @@ import requests
 from docker import errors as docker_errors
 from urllib3 import HTTPResponse
 
-from envspin.engine.docker.streams import KILLED, read_exit_code, run_exec
+from envspin.engine.docker.streams import KILLED, read_exit_code, start_exec
 from envspin.errors import ConflictError
 
 
 class Client:
     """An SDK client that has forgotten the command."""
 
-    base_url, api_version = "http://engine", "1.41"
+    base_url, api_version, timeout = "http://engine", "1.41", 60
 
     def post(self, url, **_):
         response = requests.Response()
@@ -31,4 +31,4 @@ def test_a_command_whose_container_was_forgotten_counts_as_killed():
 
 def test_a_command_that_was_forgotten_before_it_began_is_a_conflict():
     with pytest.raises(ConflictError, match="the container ended before the command began"):
-        run_exec(Client(), "1", None)
+        start_exec(Client(), "1", None)

@@ -55,7 +55,7 @@ class Answer:
 
 
 class Client:
-    base_url, api_version = "http://engine", "1.41"
+    base_url, api_version, timeout = "http://engine", "1.41", 60
 
     def __init__(self, *chunks: bytes) -> None:
         self.answer = Answer(*chunks)
