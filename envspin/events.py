@@ -56,6 +56,31 @@ class ServiceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceAwaited:
+    """Something has run out, and the run waits until others give it back; ``what`` says what and how much there is."""
+
+    what: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The container engine does not answer any more."""
+
+    env: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReturned:
+    """The container engine answers again; what its containers went through meanwhile was looked at."""
+
+    env: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunReady:
     """Every service is ready."""
 
@@ -94,11 +119,25 @@ Event = (
     | WarningRaised
     | ImageProgress
     | ServiceChanged
+    | ResourceAwaited
+    | EngineLost
+    | EngineReturned
     | RunReady
     | RunFailed
     | TeardownStarted
     | TeardownFinished
 )
+
+
+def describe_notice(event: Event) -> str | None:
+    """Return the line of an event that people should hear of at once, however they look on; None for all others."""
+    if isinstance(event, ResourceAwaited):
+        return f"waiting: {event.what}"
+    if isinstance(event, EngineLost):
+        return f"the container engine does not answer any more, and {event.env} needs it: {event.reason}"
+    if isinstance(event, EngineReturned):
+        return f"the container engine answers again; `envspin ps {event.env}` shows what is left of {event.env}"
+    return None
 
 
 class Listener:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from envspin.errors import EngineUnreachableError, EnvspinError
+from envspin.events import Listener, describe_notice
 from envspin.plan.selection import Selection
 from envspin.run.drifting import require_locked
 from envspin.run.environment import Environment
@@ -19,6 +21,8 @@ from envspin.run.signals import terminable
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from envspin.events import Event
 
 LOG_LINES = 200
 """Lines of each service that a failed test's report shows."""
@@ -92,6 +96,27 @@ def _find_topology(config: pytest.Config, topology: str | Path, path: Path | Non
     return (beside if beside.exists() and not from_root.exists() else from_root).resolve()
 
 
+class Notices(Listener):
+    """Writes at once, between pytest's own lines, what a user should not hear of at the end only."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def handle(self, event: Event) -> None:
+        """Write the line of an event that is worth one."""
+        notice = describe_notice(event)
+        if notice is not None:
+            self._write(f"envspin: {notice}")
+
+    def _write(self, line: str) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line, yellow=True)
+        elif sys.__stderr__ is not None:  # a worker of pytest-xdist has no reporter, and its stderr is ours
+            sys.__stderr__.write(f"{line}\n")
+
+
 class EnvironmentPool:
     """The session's environments, by request and by the node (session, module, test ...) whose end removes them."""
 
@@ -140,6 +165,7 @@ class EnvironmentPool:
             timeout=_read_timeout(self._config.getini("envspin_timeout")),
             locked=_is_locked(self._config),
             keep_on_failure=self._config.getoption("envspin_keep") != "never",
+            listener=Notices(self._config),
         )
         self.replaced.update({(environment.topology, name): image for name, image in wanted.pins})
         return environment

@@ -10,7 +10,7 @@ from envspin.model import Condition
 from envspin.plan.readiness import known_ports
 from envspin.plan.selection import Selection, select_services
 from envspin.plan.sources import ImageSource, collect_images, find_unlocked, lock_source
-from envspin.plan.traversal import find_dependencies, sort_by_needs
+from envspin.plan.traversal import find_dependencies, measure_depths, sort_by_needs
 from envspin.topology.garbage import without_collection
 from envspin.topology.templates import ServiceField, parse_template
 
@@ -58,6 +58,8 @@ class Plan:
     """Services whose image was replaced for this run, with that image."""
     unlocked: tuple[str, ...] = ()
     """The keys of images that the topology's lock should pin and does not; empty where there is no lock."""
+    depths: Mapping[str, int] = field(default_factory=dict)
+    """How long the longest chain of services below each one is; they are removed from the top."""
 
     def find_source(self, service: str) -> ImageSource:
         """Return how a service's image is had."""
@@ -88,7 +90,7 @@ def make_plan(topology: Topology, selection: Selection | None = None, lock: Lock
             f"topology {topology.name} has no service to start",
             hint="every service has an inactive profile (choose one with --profile) or no replicas",
         )
-    sort_by_needs(find_dependencies(selected.services))  # a stub can close a cycle that the file did not have
+    depths = measure_depths(find_dependencies(selected.services))  # raises where a stub has closed a cycle
     check_exports(topology, selected.services)
     images = collect_images(topology, selected.services)
     if lock is not None:
@@ -104,6 +106,7 @@ def make_plan(topology: Topology, selection: Selection | None = None, lock: Lock
         left_out=selected.left_out,
         pins=dict(selection.pins),
         unlocked=tuple(find_unlocked(images, lock, selection)) if lock is not None else (),
+        depths=depths,
     )
 
 

@@ -58,6 +58,14 @@ def sort_by_needs(needs: Mapping[str, Collection[str]]) -> list[str]:
     return order
 
 
+def measure_depths(needs: Mapping[str, Collection[str]]) -> dict[str, int]:
+    """Return for each name how long the longest chain of needs below it is: 0 for what needs nothing."""
+    depths: dict[str, int] = {}
+    for name in sort_by_needs(needs):
+        depths[name] = max((depths[need] + 1 for need in needs[name]), default=0)
+    return depths
+
+
 def _find_cycle(needs: Mapping[str, Collection[str]]) -> list[str]:
     """Return the members of a cycle, the first of them once more at the end."""
     try:

@@ -123,6 +123,7 @@ def _label_container(identity: Identity, plan: Plan, service: Service, image: Im
     """Return what says whose the container is, what its image is called, and what held that image."""
     labels = identity.labels(service=service.name, image=service.image or image.name)
     labels[naming.PIN] = plan.describe_pin(service.name)
+    labels[naming.DEPTH] = str(plan.depths.get(service.name, 0))
     optional = {naming.REPLICA_OF: service.replica_of, naming.DIGEST: image.digest, naming.CONTENT: image.content}
     return {**labels, **{name: value for name, value in optional.items() if value is not None}}
 

@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from envspin.errors import EnvspinError, UsageError
+from envspin.errors import EngineError, EnvspinError, UsageError
 from envspin.events import TeardownFinished, TeardownStarted
 from envspin.run.janitor import grant_lease, list_environment, remove_environment, sweep
 from envspin.run.naming import DEFAULT_TTL
 from envspin.run.signals import shielded
+from envspin.run.watcher.journal import NoJournal
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from envspin.run.images import PullPolicy
     from envspin.run.naming import Identity
     from envspin.run.notifier import Notifier
+    from envspin.run.watcher.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +33,64 @@ class UpOptions:
     ttl: float | None = None
     pull: PullPolicy = "missing"
     keep_on_failure: bool = False
+    no_wait: bool = False
+    """Whether to fail at once where the engine has no subnet or port left, instead of waiting for others' to end."""
 
 
-def tear_down(engine: Engine, env: str, notifier: Notifier, *, run_id: str | None = None) -> Counter[str]:
-    """Remove everything of an environment (with ``run_id``: of that run), not broken off by further signals."""
+def tear_down(
+    engine: Engine, env: str, notifier: Notifier, *, run_id: str | None = None, journal: Journal | None = None
+) -> Counter[str]:
+    """Remove everything of an environment (with ``run_id``: of that run), not broken off by further signals.
+
+    Raises EngineError where something cannot be removed; a watcher goes on with it then.
+    """
     began = time.monotonic()
     with shielded():
         notifier.tell(TeardownStarted(env))
-        removed = remove_environment(engine, env, run_id=run_id)
+        removed = _remove_or_abandon(engine, env, run_id, journal or NoJournal())
         notifier.tell(TeardownFinished(env, removed, time.monotonic() - began))
     return removed
 
 
-def end_failed(engine: Engine, identity: Identity, options: UpOptions, notifier: Notifier, error: EnvspinError) -> None:
+def _remove_or_abandon(engine: Engine, env: str, run_id: str | None, journal: Journal) -> Counter[str]:
+    try:
+        removed = remove_environment(engine, env, run_id=run_id)
+    except EngineError as error:
+        promise = journal.abandon()
+        error.context = (*error.context, *([promise] if promise else ()))
+        raise
+    journal.close()
+    return removed
+
+
+def end_failed(
+    engine: Engine,
+    identity: Identity,
+    options: UpOptions,
+    notifier: Notifier,
+    error: EnvspinError,
+    journal: Journal | None = None,
+) -> None:
     """Remove what a failed run made, or leave it for a look; whatever fails now must not hide the diagnosis."""
     try:
         if options.keep_on_failure:
             expires = time.time() + (DEFAULT_TTL if options.ttl is None else options.ttl)
-            grant_lease(engine, identity, expires=expires)
+            leave_running(engine, identity, expires, journal or NoJournal(), failed=True)
             env = identity.env
             error.context = (*error.context, f"left running: `envspin logs {env}`, then `envspin down {env}`")
         else:
-            tear_down(engine, identity.env, notifier, run_id=identity.run_id)
+            tear_down(engine, identity.env, notifier, run_id=identity.run_id, journal=journal)
     except EnvspinError as failure:
-        error.context = (*error.context, f"and its removal failed: {failure.message}")
+        error.context = (*error.context, f"and its removal failed: {failure.message}", *failure.context)
+
+
+def leave_running(
+    engine: Engine, identity: Identity, expires: float, journal: Journal, *, failed: bool = False
+) -> None:
+    """Let an environment outlive its owner until ``expires``, a Unix time; raise EngineError."""
+    with journal.creating("lease"):
+        grant_lease(engine, identity, expires=expires, failed=failed)
+    journal.close()
 
 
 def sweep_quietly(engine: Engine) -> None:

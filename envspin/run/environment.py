@@ -2,59 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from envspin.errors import EnvspinError, UsageError
-from envspin.events import (
-    ImageProgress,
-    Listener,
-    RunFailed,
-    RunReady,
-    RunStarted,
-    WarningRaised,
-)
-from envspin.plan.readiness import known_ports
+from envspin.events import Listener
 from envspin.plan.selection import Selection, suggest_name
 from envspin.plan.traversal import find_dependencies, find_longest_path
-from envspin.run import naming, timings
+from envspin.run import naming
 from envspin.run.access import find_host
-from envspin.run.clearing import UpOptions, end_failed, require_free, sweep_quietly, tear_down
-from envspin.run.exports import expand_exports, make_variables
-from envspin.run.files import read_sources
+from envspin.run.clearing import UpOptions, tear_down
+from envspin.run.exports import make_variables
 from envspin.run.following import LogFollower
-from envspin.run.images import ImageRules
-from envspin.run.janitor import grant_lease, list_environment
-from envspin.run.locks import check_platform, find_lock, make_locked_plan, warn_of_unlocked
-from envspin.run.naming import DEFAULT_TTL, Identity
+from envspin.run.janitor import list_environment
+from envspin.run.locks import make_locked_plan
+from envspin.run.naming import Identity
 from envspin.run.notifier import Notifier
 from envspin.run.opening import connect, load
-from envspin.run.preflight import check_inputs
-from envspin.run.record import Record, ServiceRecord, read_record, write_record
-from envspin.run.runner import Runner
+from envspin.run.record import Record, read_record
 from envspin.run.service import ServiceHandle
-from envspin.run.steps import Steps
-from envspin.topology.templates import SecretField, parse_template
+from envspin.run.starting import Start
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from envspin.engine.base import Engine, EngineInfo
-    from envspin.model import FileSource, Topology
+    from envspin.engine.base import Engine
+    from envspin.model import Topology
     from envspin.plan.planning import Plan
     from envspin.run.images import PullPolicy
-    from envspin.run.runner import ServiceRun
-
-
-MASK = b"***"
-
-SWEEP_SECONDS = 5.0
-"""How long a start that is ready waits for its sweep of what others left; the rest goes on beside it."""
+    from envspin.run.watch import Watch
 
 
 class Environment:
@@ -70,21 +48,19 @@ class Environment:
         services: Mapping[str, ServiceHandle],
         record: Record,
         *,
-        notifier: Notifier | None = None,
-        plan: Plan | None = None,
-        contents: Mapping[str, bytes] | None = None,
+        start: Start | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.name = identity.env
         self.topology = identity.topology
         self.run_id = identity.run_id
         self.services = services
-        self._record = record
-        self._contents = contents or {}
         self.ready_seconds = record.ready_seconds
-        self._plan = plan
+        self._record = record
         self._engine = engine
-        self._identity = identity
-        self._notifier = notifier or Notifier(Listener())
+        self._start = start
+        """How it was brought up; None where another process did that."""
+        self._watch = watch
         self._owns_engine = False
         self._is_left_running = False
         self._removed: Counter[str] | None = None
@@ -106,6 +82,7 @@ class Environment:
         locked: bool = False,
         pull: PullPolicy = "missing",
         keep_on_failure: bool = False,
+        no_wait: bool = False,
         allow_unsafe: bool = False,
         engine: Engine | None = None,
         listener: Listener | None = None,
@@ -116,13 +93,14 @@ class Environment:
         services and what they need, ``stub`` puts declared stubs in place, ``set`` maps services to other images.
         ``timeout`` (seconds) bounds the whole, ``ttl`` how long the environment lives where nobody owns it. Images run
         as ``envspin.lock`` beside the topology says, where there is one; with ``locked`` it must hold all of them.
+        Where the engine has no subnet or port left, others' are waited for, unless ``no_wait``.
 
         Raises TopologyError, UsageError, LockError, NotReadyError, EnvspinTimeout, ImageError or EngineError;
         whatever it raises, everything that was created is removed first (unless ``keep_on_failure``).
         """
         loaded = load(topology, profiles=profiles, env_files=env_files, allow_unsafe=allow_unsafe)
         plan = make_locked_plan(loaded, Selection(tuple(only), tuple(stub), dict(set or {})), locked=locked)
-        options = UpOptions(name, timeout, ttl, pull, keep_on_failure)
+        options = UpOptions(name, timeout, ttl, pull, keep_on_failure, no_wait)
         with _closing_on_failure(engine) as used:
             environment = cls.bring_up(used, plan, options, listener or Listener())
         environment._owns_engine = engine is None  # noqa: SLF001 - made just now
@@ -131,72 +109,19 @@ class Environment:
     @classmethod
     def bring_up(cls, engine: Engine, plan: Plan, options: UpOptions, listener: Listener) -> Self:
         """Do what ``up`` does with a plan that is made already; raises what that raises, but for the planning."""
-        notifier = Notifier(listener)
-        info = engine.info()
-        check_platform(plan, info.platform)
-        identity = Identity.new(plan.topology.name, name=options.name, ttl=options.ttl)
-        sources, environ = _select_sources(plan), {**os.environ, **plan.topology.variables}
-        check_inputs(plan.services, sources.values(), environ)
-        contents = read_sources(sources, environ)
-        if options.name is not None:
-            require_free(engine, options.name)
-        notifier.tell(RunStarted(identity.env, identity.topology, tuple(plan.services)))
-        for problem in (*plan.topology.warnings, *warn_of_unlocked(plan)):
-            notifier.tell(WarningRaised(problem))
-        sweeper = threading.Thread(target=sweep_quietly, args=(engine,), name="envspin-sweep", daemon=True)
-        sweeper.start()
+        start, watch = Start.prepare(engine, plan, options, listener), None
         try:
-            environment = cls._start(engine, info, plan, identity, contents, options, notifier)
-            sweeper.join(SWEEP_SECONDS)  # in here, so that a Ctrl-C while it lasts still tears down
+            watch = start.open_watch()
+            handles, record = start.run(watch)
         except EnvspinError as error:
-            notifier.tell(RunFailed(identity.env, error, notifier.elapsed()))
-            end_failed(engine, identity, options, notifier, error)
+            _close(watch)
+            start.end_failed(error)
             raise
         except BaseException:
-            tear_down(engine, identity.env, notifier, run_id=identity.run_id)
+            _close(watch)
+            start.tear_down()
             raise
-        return environment
-
-    @classmethod
-    def _start(
-        cls,
-        engine: Engine,
-        info: EngineInfo,
-        plan: Plan,
-        identity: Identity,
-        contents: Mapping[str, bytes],
-        options: UpOptions,
-        notifier: Notifier,
-    ) -> Self:
-        host, cancelled = find_host(info), threading.Event()
-        rules = ImageRules(
-            topology=plan.topology.name,
-            lock=find_lock(plan.topology),
-            policy=options.pull,
-            platform=info.platform,
-            on_progress=lambda image, action, status, fraction: notifier.tell(
-                ImageProgress(image, action, status, fraction, notifier.elapsed())
-            ),
-            is_cancelled=cancelled.is_set,
-        )
-        steps = Steps(engine, plan, identity, contents, host, rules, cancelled)
-        timeout = options.timeout if options.timeout is not None else plan.topology.timeout
-        runs = Runner(steps, notifier, timings.estimate_weights(plan)).run(timeout=timeout)
-        ready_seconds = notifier.elapsed()
-        handles = {name: _make_handle(engine, plan, run, host) for name, run in runs.items() if run.container_id}
-        record = Record(
-            env=identity.env,
-            run_id=identity.run_id,
-            ready_seconds=ready_seconds,
-            exports=expand_exports(plan.topology.exports, handles, contents),
-            masked_exports=expand_exports(plan.topology.exports, handles, dict.fromkeys(contents, MASK)),
-            services={name: _make_service_record(plan, run) for name, run in runs.items()},
-        )
-        with suppress(OSError):  # without it only `env` and `ps` of other processes know less
-            write_record(record)
-        notifier.tell(RunReady(identity.env, ready_seconds, record.exports))
-        timings.remember(plan, {name: run.seconds for name, run in runs.items() if run.ready_at is not None})
-        return cls(engine, identity, handles, record, notifier=notifier, plan=plan, contents=contents)
+        return cls(engine, start.identity, handles, record, start=start, watch=watch)
 
     @classmethod
     def open(cls, name: str, *, engine: Engine | None = None) -> Self:
@@ -272,16 +197,14 @@ class Environment:
     @property
     def exports(self) -> Mapping[str, str]:
         """The topology's exports, with the endpoints of now (a service that was restarted may have other ports)."""
-        return self._record.exports if self._plan is None else self._expand(self._plan, self._contents)
+        return self._record.exports if self._start is None else self._start.expand_exports(self.services)
 
     @property
     def masked_exports(self) -> Mapping[str, str]:
         """The exports with ``***`` for each secret, for what people and CI logs see."""
-        masks = dict.fromkeys(self._contents, MASK)
-        return self._record.masked_exports if self._plan is None else self._expand(self._plan, masks)
-
-    def _expand(self, plan: Plan, contents: Mapping[str, bytes]) -> dict[str, str]:
-        return expand_exports(plan.topology.exports, self.services, contents)
+        if self._start is None:
+            return self._record.masked_exports
+        return self._start.expand_exports(self.services, is_masked=True)
 
     @property
     def critical_path(self) -> list[str]:
@@ -289,10 +212,10 @@ class Environment:
 
         Empty for an environment that was not brought up by this process.
         """
-        if self._plan is None:
+        if self._start is None:
             return []
         weights = {name: handle.seconds["start"] + handle.seconds["ready"] for name, handle in self.services.items()}
-        return find_longest_path(find_dependencies(self._plan.services), weights)
+        return find_longest_path(find_dependencies(self._start.plan.services), weights)
 
     def variables(self) -> dict[str, str]:
         """Return what commands get: every export and ``ENVSPIN_<SERVICE>_HOST``, ``_PORT``, ``_PORT_<N>``."""
@@ -309,9 +232,15 @@ class Environment:
             "exports": dict(self.exports),
         }
 
+    @property
+    def is_engine_lost(self) -> bool:
+        """Whether the engine does not answer any more; an environment that another process made does not notice."""
+        return self._watch is not None and self._watch.is_engine_lost
+
     def detach(self, ttl: float | None = None) -> None:
         """Leave the environment running for ``ttl`` seconds (8 hours by default); close() still removes it."""
-        grant_lease(self._engine, self._identity, expires=time.time() + (DEFAULT_TTL if ttl is None else ttl))
+        if self._start is not None:
+            self._start.leave_running(ttl)
         self._is_left_running = True
 
     def follow_logs(
@@ -338,13 +267,30 @@ class Environment:
             self._follower.close()
 
     def close(self) -> Counter[str]:
-        """Remove everything of the environment and return what was removed, by kind; a second call does nothing."""
+        """Remove everything of the environment and return what was removed, by kind; a second call does nothing.
+
+        Raises EngineError where the engine is away or does not remove something; where this process made the
+        environment, the watcher goes on with that.
+        """
         if self._removed is None:
             self.stop_following()
-            self._removed = tear_down(self._engine, self.name, self._notifier, run_id=self.run_id)
-            if self._owns_engine:
-                self._engine.close()
+            _close(self._watch)
+            try:
+                self._removed = self._remove()
+            finally:
+                if self._owns_engine:
+                    self._engine.close()
         return self._removed
+
+    def _remove(self) -> Counter[str]:
+        if self._start is not None:
+            return self._start.tear_down()
+        return tear_down(self._engine, self.name, Notifier(Listener()), run_id=self.run_id)
+
+
+def _close(watch: Watch | None) -> None:
+    if watch is not None:
+        watch.close()
 
 
 @contextmanager
@@ -359,29 +305,3 @@ def _closing_on_failure(engine: Engine | None) -> Iterator[Engine]:
     except BaseException:
         own.close()
         raise
-
-
-def _select_sources(plan: Plan) -> dict[str, FileSource]:
-    """Return the configs and secrets that the plan's services or exports use; others may be unset."""
-    granted = {f"{grant.kind}:{grant.source}" for service in plan.services.values() for grant in service.grants}
-    fields = [part for template in plan.topology.exports.values() for part in parse_template(template)]
-    exported = {f"secret:{part.name}" for part in fields if isinstance(part, SecretField)}
-    return {key: source for key, source in plan.topology.sources.items() if key in granted | exported}
-
-
-def _make_handle(engine: Engine, plan: Plan, run: ServiceRun, host: str) -> ServiceHandle:
-    return ServiceHandle(
-        engine,
-        run.name,
-        str(run.container_id),
-        host=host,
-        service=plan.services[run.name],
-        image=run.image,
-        record=_make_service_record(plan, run),
-    )
-
-
-def _make_service_record(plan: Plan, run: ServiceRun) -> ServiceRecord:
-    service = plan.services[run.name]
-    ports = [str(port) for port in known_ports(service, run.image.ports if run.image is not None else ())]
-    return ServiceRecord(**run.seconds, started_at=run.started_at, ready_at=run.ready_at, job=service.job, ports=ports)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING
 from envspin.errors import UsageError
 from envspin.plan.selection import suggest_name
 from envspin.run import naming
-from envspin.run.janitor import find_doomed, group_by_environment
-from envspin.run.ownership import Liveness, judge
+from envspin.run.clock import read_clock
+from envspin.run.janitor import find_leased, find_reason, group_by_environment, make_judge, measure_lease
+from envspin.run.ownership import Liveness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from envspin.engine.base import Engine, Resource
+    from envspin.run.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,12 @@ class EnvironmentSummary:
     env: str
     topology: str
     state: str
-    """``running``, ``partial`` (some containers have stopped), ``starting``, or ``leftover`` (nobody's any more)."""
+    """``running``; ``partial``: some containers have stopped; ``starting``: a living owner still makes it; ``failed``:
+    kept for a look after a start that failed; ``leftover``: nobody's any more."""
     owner_alive: bool | None
     """None where its owner cannot be judged from here, or it was left running on purpose."""
     expires: float | None
-    """Unix time of the end of its lease; None while an owner holds it."""
+    """Unix time of the end of its lease, by today's clock; None while an owner holds it."""
     services: tuple[str, ...]
 
     def describe(self) -> dict[str, object]:
@@ -49,33 +51,35 @@ class EnvironmentSummary:
 def list_environments(engine: Engine) -> list[EnvironmentSummary]:
     """Return every environment that the engine holds, by name."""
     groups = group_by_environment(engine.list_resources({naming.ENV: None}))
-    local = engine.info().is_local
-
-    def judge_owner(owner: str) -> Liveness:
-        return judge(owner, engine_is_local=local)
-
-    return [_summarise(name, groups[name], judge_owner) for name in sorted(groups)]
+    clock, judge_owner = read_clock(), make_judge(engine.info())
+    return [_summarise(name, groups[name], clock, judge_owner) for name in sorted(groups)]
 
 
-def _summarise(name: str, resources: list[Resource], judge_owner: Callable[[str], Liveness]) -> EnvironmentSummary:
+def _summarise(
+    name: str, resources: list[Resource], clock: Clock, judge_owner: Callable[[str], Liveness]
+) -> EnvironmentSummary:
     containers = [each for each in resources if each.kind == "container"]
-    leases = [naming.read_expiry(each.labels) or 0.0 for each in resources if naming.LEASE in each.labels]
-    is_doomed = bool(find_doomed({name: resources}, now=time.time(), judge_owner=judge_owner))
-    owner = judge_owner(resources[0].labels.get(naming.OWNER, ""))
-    alive = None if leases or owner is Liveness.UNKNOWN else owner is Liveness.ALIVE
+    is_doomed = find_reason(resources, clock, judge_owner) is not None
+    left = measure_lease(resources, clock)
+    owners = {judge_owner(each.labels.get(naming.OWNER, "")) for each in resources}
+    is_judged = not find_leased({name: resources}) and owners != {Liveness.UNKNOWN}
     return EnvironmentSummary(
         env=name,
         topology=resources[0].labels.get(naming.TOPOLOGY, ""),
-        state="leftover" if is_doomed else _judge_state(containers),
-        owner_alive=alive,
-        expires=max(leases, default=None),
+        state="leftover" if is_doomed else _judge_state(resources, containers),
+        owner_alive=Liveness.ALIVE in owners if is_judged else None,
+        expires=None if left is None else round(clock.now + left),
         services=tuple(sorted(each.labels.get(naming.SERVICE, each.name) for each in containers)),
     )
 
 
-def _judge_state(containers: list[Resource]) -> str:
+def _judge_state(resources: list[Resource], containers: list[Resource]) -> str:
     states = {each.status for each in containers}
-    if not states or "created" in states:
+    leases = list(filter(naming.is_lease, resources))
+    is_unfinished = not states or "created" in states
+    if any(each.labels[naming.LEASE] == naming.FAILED for each in leases) or (leases and is_unfinished):
+        return "failed"
+    if is_unfinished:
         return "starting"
     return "running" if states <= {"running", "exited"} and "running" in states else "partial"
 

@@ -1,28 +1,32 @@
 """What has to go, and its removal: exactly by id, from labels read a moment before, never by a prune.
 
-``find_doomed`` decides over listed resources alone, so that a sweep at start, ``down``, and a watcher that outlives
-its owner judge alike. An environment that was left running on purpose holds a *lease*: a small labelled volume that
-says until when (labels of containers cannot be changed, a lease can be replaced).
+``find_reason`` decides over listed resources, a clock and a judge of owners alone, so that a sweep at start, ``gc``,
+``ls`` and ``doctor`` judge alike. An environment that was left running on purpose holds a *lease*: a small labelled
+volume that says until when (labels of containers cannot be changed, a lease can be replaced).
 """
 
 from __future__ import annotations
 
-import time
+import secrets
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from envspin.engine.base import Resource, VolumeSpec
 from envspin.errors import EngineError
 from envspin.run import naming
+from envspin.run.clock import read_clock, read_number
+from envspin.run.departures import Departures, find_common_labels
 from envspin.run.ownership import Liveness, judge
 from envspin.run.record import forget_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from envspin.engine.base import Engine
+    from envspin.engine.base import Engine, EngineInfo
+    from envspin.run.clock import Clock
     from envspin.run.naming import Identity
 
 REMOVALS_AT_ONCE = 8
@@ -30,38 +34,75 @@ REMOVALS_AT_ONCE = 8
 Group = TypeVar("Group")
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why nobody wants something any more."""
+
+    kind: Literal["owner dead", "lease over", "time over"]
+    """``time over`` is said of what has an owner that cannot be judged from here."""
+    seconds: float | None = None
+    """How long ago its lease or time ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A run that nobody wants any more, and everything that belongs to it."""
+
+    env: str
+    run_id: str
+    resources: tuple[Resource, ...]
+    reason: Reason
+
+
 def group_by_environment(resources: Iterable[Resource]) -> dict[str, list[Resource]]:
-    """Sort resources by the environment that their labels name."""
+    """Sort resources by the environment that they are part of; those that only look like one's are left out."""
     groups: dict[str, list[Resource]] = {}
-    for resource in resources:
-        name = resource.labels.get(naming.ENV)
-        if name:
-            groups.setdefault(name, []).append(resource)
+    for resource in filter(naming.is_ours, resources):
+        groups.setdefault(resource.labels[naming.ENV], []).append(resource)
     return groups
 
 
 def find_doomed(
-    groups: Mapping[Group, list[Resource]], *, now: float, judge_owner: Callable[[str], Liveness]
+    groups: Mapping[Group, list[Resource]], *, clock: Clock, judge_owner: Callable[[str], Liveness]
 ) -> dict[Group, list[Resource]]:
-    """Return the groups (environments or runs) that nobody wants any more, with everything that belongs to them.
+    """Return the groups (environments or runs) for which ``find_reason`` finds one, with all that belongs to them."""
+    return {name: found for name, found in groups.items() if find_reason(found, clock, judge_owner) is not None}
+
+
+def find_reason(resources: Iterable[Resource], clock: Clock, judge_owner: Callable[[str], Liveness]) -> Reason | None:
+    """Return why a group of resources is doomed; None where somebody may want it.
 
     Doomed is what has a dead owner and no lease that still runs, what has an owner that cannot be judged and is past
-    its expiry, and what had a lease that is over. ``now`` is a Unix time.
+    its expiry, and what had a lease that is over. An expiry that cannot be read dooms nothing.
     """
-    return {name: found for name, found in groups.items() if _is_doomed(found, now, judge_owner)}
-
-
-def _is_doomed(resources: list[Resource], now: float, judge_owner: Callable[[str], Liveness]) -> bool:
-    leases = [naming.read_expiry(each.labels) or 0.0 for each in resources if naming.LEASE in each.labels]
+    found = list(resources)
+    leases = list(filter(naming.is_lease, found))
     if leases:
-        return max(leases) < now
-    owners = {judge_owner(each.labels.get(naming.OWNER, "")) for each in resources}
+        return _find_end("lease over", leases, clock)
+    owners = {judge_owner(owner) for owner in {each.labels.get(naming.OWNER, "") for each in found}}
     if Liveness.ALIVE in owners:
-        return False
-    if owners == {Liveness.DEAD}:
-        return True
-    expiries = [naming.read_expiry(each.labels) for each in resources]
-    return all(expiry is not None and expiry < now for expiry in expiries)
+        return None
+    return Reason("owner dead") if owners == {Liveness.DEAD} else _find_end("time over", found, clock)
+
+
+def _find_end(kind: Literal["lease over", "time over"], resources: list[Resource], clock: Clock) -> Reason | None:
+    lefts = [naming.measure_left(each.labels, clock) for each in resources]
+    known = [left for left in lefts if left is not None]
+    if not known or len(known) < len(lefts) or max(known) >= 0:
+        return None
+    return Reason(kind, -max(known))
+
+
+def measure_lease(resources: Iterable[Resource], clock: Clock) -> float | None:
+    """Return the seconds until the last lease ends, negative after it; None where there is none, or none that tells."""
+    leases = filter(naming.is_lease, resources)
+    lefts = [naming.measure_left(each.labels, clock) for each in leases]
+    return max((left for left in lefts if left is not None), default=None)
+
+
+def find_leased(groups: Mapping[Group, list[Resource]]) -> set[Group]:
+    """Return the groups that hold a lease, whether it still runs or is over: they were left running on purpose."""
+    return {name for name, found in groups.items() if any(map(naming.is_lease, found))}
 
 
 def remove_environment(
@@ -76,67 +117,121 @@ def remove_environment(
     removed: Counter[str] = Counter()
     pending = list_environment(engine, name, run_id) if resources is None else resources
     while pending:
-        removed += _remove_all(engine, pending)
+        removed += remove_resources(engine, pending)
         pending = list_environment(engine, name, run_id)
     forget_record(name, run_id)
     return removed
 
 
 def list_environment(engine: Engine, name: str, run_id: str | None = None) -> list[Resource]:
-    """List everything that carries this environment's label, and this run's where one is given."""
-    return engine.list_resources({naming.ENV: name} if run_id is None else {naming.ENV: name, naming.RUN: run_id})
+    """List everything that is part of this environment, and of this run where one is given."""
+    labels: dict[str, str | None] = {naming.ENV: name} if run_id is None else {naming.ENV: name, naming.RUN: run_id}
+    return list(filter(naming.is_ours, engine.list_resources(labels)))
 
 
-def _remove_all(engine: Engine, resources: list[Resource]) -> Counter[str]:
+def remove_resources(engine: Engine, resources: list[Resource]) -> Counter[str]:
+    """Remove these and count them by kind.
+
+    Containers go before what they use, and are killed before what they depend on. Raises EngineError for the first
+    that cannot be removed, after trying all.
+    """
+    # Leases go at once: if this process is killed half-way, the next sweep may then go on with what is left.
+    first = list(filter(naming.is_lease, resources))
+    levels = _sort_by_depth(each for each in resources if each.kind == "container")
+    rest = [each for each in resources if each.kind != "container" and each not in first]
+    removed: list[Resource] = []
     failures: list[EngineError] = []
 
-    def remove(resource: Resource) -> str | None:
+    def remove(resource: Resource) -> None:
         try:
             engine.remove(resource)
         except EngineError as error:
             failures.append(error)
-            return None
-        return resource.kind
+        else:
+            removed.append(resource)
 
     with ThreadPoolExecutor(REMOVALS_AT_ONCE, thread_name_prefix="envspin-remove") as pool:
-        first = [each for each in resources if each.kind == "container"]
-        counted = Counter(filter(None, pool.map(remove, first)))
-        rest = [each for each in resources if each.kind != "container"]
-        # Leases go last: as long as one is there, a half-removed environment is still known for what it is.
-        rest.sort(key=lambda each: naming.LEASE in each.labels)
-        counted += Counter(filter(None, pool.map(remove, rest)))
+        wait([pool.submit(remove, each) for each in first])
+        _remove_levels(engine, pool, remove, levels)
+        wait([pool.submit(remove, each) for each in rest])
     if failures:
         raise failures[0]
-    return counted
+    return Counter(each.kind for each in removed)
+
+
+def _remove_levels(
+    engine: Engine, pool: ThreadPoolExecutor, remove: Callable[[Resource], None], levels: list[list[Resource]]
+) -> None:
+    if len(levels) <= 1:
+        wait([pool.submit(remove, each) for level in levels for each in level])
+        return
+    with Departures(engine, find_common_labels([each for level in levels for each in level])) as departures:
+        wait([future for level in levels for future in departures.begin(pool, remove, level)])
+
+
+def _sort_by_depth(containers: Iterable[Resource]) -> list[list[Resource]]:
+    """Return containers by their depth in the graph of services, the top first."""
+    levels: dict[float, list[Resource]] = {}
+    for container in containers:
+        levels.setdefault(read_number(container.labels.get(naming.DEPTH, "")) or 0.0, []).append(container)
+    return [levels[depth] for depth in sorted(levels, reverse=True)]
 
 
 def sweep(engine: Engine) -> dict[str, Counter[str]]:
     """Remove every environment that nobody wants any more; return what was removed by environment.
 
-    Judged and removed run by run, so that a name which somebody has taken again is not mistaken for its dead holder.
     What cannot be removed is left to the next sweep, and keeps nothing else from going.
     """
-    local = engine.info().is_local
-    runs = group_by_run(engine.list_resources({naming.ENV: None}))
-    doomed = find_doomed(runs, now=time.time(), judge_owner=lambda owner: judge(owner, engine_is_local=local))
+    info = engine.info()
     removed: dict[str, Counter[str]] = {}
-    for (name, run_id), resources in doomed.items():
+    for doomed in list_doomed(engine, info):
         with suppress(EngineError):
-            counted = remove_environment(engine, name, run_id=run_id, resources=resources)
-            removed[name] = removed.get(name, Counter()) + counted
+            removed[doomed.env] = removed.get(doomed.env, Counter()) + remove_doomed(engine, info, doomed)
     return removed
 
 
+def list_doomed(engine: Engine, info: EngineInfo) -> list[Doomed]:
+    """Return what nobody wants any more, run by run: a name that was taken again is not mistaken for its dead holder.
+
+    Sorted by the environment's name.
+    """
+    clock, judge_owner = read_clock(), make_judge(info)
+    runs = group_by_run(engine.list_resources({naming.ENV: None}))
+    reasons = {key: find_reason(runs[key], clock, judge_owner) for key in sorted(runs)}
+    return [Doomed(*key, tuple(runs[key]), reason) for key, reason in reasons.items() if reason is not None]
+
+
+def remove_doomed(engine: Engine, info: EngineInfo, doomed: Doomed) -> Counter[str]:
+    """Remove it, unless somebody has given it a lease since it was looked at; count what was removed by kind.
+
+    Raises EngineError for the first object that cannot be removed, after trying all.
+    """
+    resources = list_environment(engine, doomed.env, doomed.run_id)
+    if not resources or find_reason(resources, read_clock(), make_judge(info)) is None:
+        return Counter()
+    return remove_environment(engine, doomed.env, run_id=doomed.run_id, resources=resources)
+
+
+def make_judge(info: EngineInfo) -> Callable[[str], Liveness]:
+    """Return what tells whether the owner of an object of this engine lives."""
+    return lambda owner: judge(owner, engine_is_local=info.is_local)
+
+
 def group_by_run(resources: Iterable[Resource]) -> dict[tuple[str, str], list[Resource]]:
-    """Sort resources by environment and run."""
+    """Sort resources by environment and run; those that only look like one's are left out."""
     groups: dict[tuple[str, str], list[Resource]] = {}
     for name, found in group_by_environment(resources).items():
         for resource in found:
-            groups.setdefault((name, resource.labels.get(naming.RUN, "")), []).append(resource)
+            groups.setdefault((name, resource.labels[naming.RUN]), []).append(resource)
     return groups
 
 
-def grant_lease(engine: Engine, identity: Identity, *, expires: float) -> None:
-    """Let an environment outlive its owner until ``expires``, a Unix time."""
-    labels = {**identity.labels(lease="1"), naming.EXPIRES: str(round(expires))}
-    engine.create_volume(VolumeSpec(identity.object_name("lease", str(round(expires))), labels))
+def grant_lease(engine: Engine, identity: Identity, *, expires: float, failed: bool = False) -> Resource:
+    """Let an environment outlive its owner until ``expires``, a Unix time; return the lease, a volume.
+
+    ``failed`` says that it is kept for a look after a start that failed.
+    """
+    clock = read_clock()
+    labels = identity.ending(clock, expires - clock.now).labels(lease=naming.FAILED if failed else "1")
+    name = engine.create_volume(VolumeSpec(identity.object_name("lease", secrets.token_hex(4)), labels))
+    return Resource("volume", name, name, labels)

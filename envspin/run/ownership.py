@@ -52,7 +52,7 @@ def describe_this_process() -> Owner:
 
 def describe_process(pid: int) -> Owner:
     """Return a living process of this machine as an owner."""
-    return Owner(platform.node(), _read_boot_id(), _read_pid_space(), pid, _read_start(pid) or "")
+    return Owner(platform.node(), read_boot_id(), _read_pid_space(), pid, _read_start(pid) or "")
 
 
 def judge(text: str, *, engine_is_local: bool) -> Liveness:
@@ -90,7 +90,8 @@ def _is_hidden(pid: int) -> bool:
 
 
 @cache
-def _read_boot_id() -> str:
+def read_boot_id() -> str:
+    """Return what tells this boot of this machine from all others."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

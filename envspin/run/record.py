@@ -37,6 +37,8 @@ class Record:
     exports: dict[str, str] = field(default_factory=dict, repr=False)
     masked_exports: dict[str, str] = field(default_factory=dict)
     services: dict[str, ServiceRecord] = field(default_factory=dict)
+    engine: str = ""
+    """The address of the engine that it runs on."""
 
 
 def state_directory() -> Path:

@@ -23,7 +23,6 @@ from envspin.run.diagnostics import Trouble, describe_waiting, diagnose, read_la
 from envspin.run.probes import describe
 from envspin.run.signals import shielded
 from envspin.run.steps import Created, Proved, Started, StepFailed, describe_end
-from envspin.run.watch import Vigil, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from envspin.events import ServiceState
     from envspin.plan.planning import Operation
     from envspin.run.notifier import Notifier
-from envspin.run.steps import Steps
+    from envspin.run.steps import Steps
+    from envspin.run.watch import Vigil, Watch
 
 STARTS_PER_CORE = 2
 """Containers started at once for each core: measured, two to four at once pay on two cores, eight cost."""
@@ -59,8 +59,10 @@ class ServiceRun:
 class Runner:
     """Brings the services of one plan up."""
 
-    def __init__(self, steps: Steps, notifier: Notifier, weights: Mapping[str, float]) -> None:
+    def __init__(self, steps: Steps, notifier: Notifier, weights: Mapping[str, float], watch: Watch) -> None:
         self._steps = steps
+        self._watch = watch
+        watch.on_stop = self._note_stop
         self._plan = steps.plan
         self._notifier = notifier
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -84,23 +86,21 @@ class Runner:
         ``timeout`` seconds. When it raises, no worker is at work any more.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        watch = Watch(self._steps.engine, self._steps.identity.env, self._note_stop)
         pool = ThreadPoolExecutor(max(4, 2 * len(self._plan.operations)), thread_name_prefix="envspin-run")
         try:
-            self._drive(pool, watch, deadline, timeout)
+            self._drive(pool, deadline, timeout)
         finally:
             self._steps.cancelled.set()
-            watch.call_off()
+            self._watch.call_off()
             with shielded():  # what is being created must be there, or not, before anything is removed
                 pool.shutdown(wait=True, cancel_futures=True)
-                watch.close()
         return self.services
 
-    def _drive(self, pool: ThreadPoolExecutor, watch: Watch, deadline: float | None, timeout: float | None) -> None:
+    def _drive(self, pool: ThreadPoolExecutor, deadline: float | None, timeout: float | None) -> None:
         futures: dict[Future[object], Operation] = {}
         while not self._frontier.is_finished:
             for operation in self._frontier.take():
-                futures[self._submit(pool, watch, operation)] = operation
+                futures[self._submit(pool, operation)] = operation
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 raise self._explain_timeout(timeout)
@@ -114,7 +114,7 @@ class Runner:
                 else:
                     self._settle(futures.pop(future), future)
 
-    def _submit(self, pool: ThreadPoolExecutor, watch: Watch, operation: Operation) -> Future[object]:
+    def _submit(self, pool: ThreadPoolExecutor, operation: Operation) -> Future[object]:
         steps, subject = self._steps, operation.subject
         if operation.kind == "network":
             return pool.submit(steps.make_network, subject)
@@ -128,7 +128,7 @@ class Runner:
         if operation.kind == "create":
             return pool.submit(steps.create, service, image)
         if operation.kind == "start":
-            self._vigils[subject] = watch.begin(subject, str(run.container_id))
+            self._vigils[subject] = self._watch.begin(subject, str(run.container_id))
             self._tell(run, "starting")
             return pool.submit(steps.start, service, str(run.container_id))
         probes = choose_probes(service, image.healthcheck, image.ports)

@@ -6,21 +6,23 @@ Workers call these. They keep no state of the run: what they return, the runner 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from envspin.engine.base import NetworkSpec, VolumeSpec
-from envspin.errors import EngineError, EngineUnreachableError, LockError, UsageError
+from envspin.errors import EngineError, EngineUnreachableError, ExhaustedError, LockError, UsageError
 from envspin.model import DEFAULT_READY_TIMEOUT
 from envspin.plan.readiness import merge_healthchecks
-from envspin.run import subnets
 from envspin.run.blueprint import list_own_volumes, make_container_spec, name_network, name_volume
 from envspin.run.diagnostics import Trouble
 from envspin.run.files import pack_grants
 from envspin.run.images import ImageRules, ensure_image
 from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, describe, wait_until_ready
+from envspin.run.scarcity import NetworkMaker, Queue, choose_patience
+from envspin.run.subnets import WantedNetwork
 from envspin.run.target import bind_probers
+from envspin.run.watcher.journal import NoJournal
 
 if TYPE_CHECKING:
     import threading
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from envspin.plan.sources import ImageSource
     from envspin.run.naming import Identity
     from envspin.run.watch import Vigil
+    from envspin.run.watcher.journal import Journal
+
+
+def _tell_nobody(_what: str) -> None:
+    """Take no note."""
 
 
 class StepFailed(Exception):  # noqa: N818 - reads as what happened
@@ -80,9 +87,22 @@ class Steps:
     host: str
     images: ImageRules
     cancelled: threading.Event
+    journal: Journal = field(default_factory=NoJournal)
+    no_wait: bool = False
+    """Whether to fail at once where the engine has run out of something."""
+    on_wait: Callable[[str], None] = _tell_nobody
+    """Is told what has run out, once for each wait."""
+    timeout: float | None = None
+    """The seconds that the whole environment may take: what has run out is waited for that long."""
+    networks: NetworkMaker = field(default_factory=NetworkMaker)
 
     def make_network(self, name: str) -> None:
-        """Create a network of the topology on a subnet of its own."""
+        """Create a network of the topology on a subnet of its own; wait for one where none is left."""
+        names = [each.subject for each in self.plan.operations if each.kind == "network"]
+        wanted = {each: self._describe_network(each) for each in names}
+        self.networks.make(name, wanted, self._queue(), self.journal.creating)
+
+    def _describe_network(self, name: str) -> WantedNetwork:
         network = self.plan.topology.networks[name]
         spec = NetworkSpec(
             name=name_network(self.identity, network),
@@ -91,15 +111,21 @@ class Steps:
             driver_opts=network.driver_opts,
         )
         members = sum(any(each.network == name for each in service.networks) for service in self.plan.services.values())
-        subnets.create_network(self.engine, spec, members=members)
+        return WantedNetwork(spec, members)
+
+    def _queue(self) -> Queue:
+        patience = choose_patience(self.timeout, no_wait=self.no_wait)
+        return Queue(self.engine, patience, self.cancelled, self.on_wait)
 
     def make_volume(self, name: str) -> None:
         """Create a named volume of the topology."""
         volume = self.plan.topology.volumes[name]
         labels = {**volume.labels, **self.identity.labels(volume=name)}
-        self.engine.create_volume(
-            VolumeSpec(name_volume(self.identity, volume), labels, volume.driver, volume.driver_opts)
-        )
+        self._create_volume(VolumeSpec(name_volume(self.identity, volume), labels, volume.driver, volume.driver_opts))
+
+    def _create_volume(self, spec: VolumeSpec) -> None:
+        with self.journal.creating(spec.name):
+            self.engine.create_volume(spec)
 
     def have_image(self, source: ImageSource) -> ImageInfo:
         """Look up, pull or build an image."""
@@ -110,10 +136,11 @@ class Steps:
         began = time.monotonic()
         own_volumes = list_own_volumes(self.identity, service, image)
         for volume in own_volumes.values():
-            self.engine.create_volume(volume)
+            self._create_volume(volume)
         _make_bind_folders(service)
         spec = make_container_spec(self.identity, self.plan, service, image, own_volumes=own_volumes)
-        container_id = self.engine.create_container(spec)
+        with self.journal.creating(spec.name):
+            container_id = self.engine.create_container(spec)
         if self.plan.find_source(service.name).locked is not None:
             self._verify_image(service, image, container_id)
         self._hand_out_files(service, container_id)
@@ -138,8 +165,8 @@ class Steps:
         """Start a container and look at it once, after the events are subscribed to."""
         began = time.monotonic()
         try:
-            self.engine.start(container_id)
-        except EngineUnreachableError:
+            self._queue().obtain(lambda: self.engine.start(container_id), "container")
+        except (EngineUnreachableError, ExhaustedError):
             raise
         except EngineError as error:
             raise StepFailed(Trouble(service.name, f"could not be started: {error.message}")) from error

@@ -1,13 +1,13 @@
-"""One subscription to the engine's events for a whole environment: whose container stopped, and how.
+"""One subscription to the engine's events for an environment's whole life: whose container stopped, and how.
 
 Events are hints, the engine's state is the truth: the subscription begins before the first start, and after a broken
-connection every running container is looked at again.
+connection every running container is looked at again. A connection that cannot be had again is how an engine that went
+away is noticed.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from envspin.engine.base import ContainerEvent, Engine, EventStream
 
 RECONNECT_SECONDS = 0.25
+LOST_SECONDS = 1.0
+"""How long the engine may be away before that is told; one that starts again at once is not worth a word."""
 
 
 @dataclass(slots=True)
@@ -38,14 +40,28 @@ class Vigil:
         return self.exit_code is not None or self.is_gone
 
 
+def _ignore_stop(_service: str, _vigil: Vigil) -> None:
+    """Take no note: nobody waits for a service yet."""
+
+
 class Watch:
     """Follows the events of an environment's containers in a thread of its own."""
 
-    def __init__(self, engine: Engine, env: str, on_stop: Callable[[str, Vigil], None]) -> None:
+    def __init__(self, engine: Engine, run_id: str, on_engine: Callable[[str | None], None]) -> None:
+        """Subscribe to what happens to a run's containers.
+
+        ``on_engine`` is told why the engine is thought to be lost, and None when it is back. Raises EngineError.
+        """
         self._engine = engine
-        self._labels = {naming.ENV: env}
-        self._on_stop = on_stop
-        self._lock = threading.Lock()  # guards _vigils and _stream
+        self._labels = {naming.RUN: run_id}
+        self.on_stop: Callable[[str, Vigil], None] = _ignore_stop
+        """Is told of a service whose container stopped."""
+        self._on_engine = on_engine
+        self.is_engine_lost = False
+        """Whether the engine has not answered for ``LOST_SECONDS``; written by the alarm's and the watch's thread."""
+        self._is_connected = True
+        self._reason = ""
+        self._lock = threading.Lock()  # guards _vigils, _stream, is_engine_lost and _is_connected; held while telling
         self._vigils: dict[str, Vigil] = {}
         self._closed = threading.Event()
         self._stream: EventStream = engine.watch(self._labels)
@@ -81,10 +97,36 @@ class Watch:
         while not self._closed.is_set():
             for event in self._stream:
                 self._note(event)
-            while not self._closed.wait(RECONNECT_SECONDS):
-                with suppress(EngineError):
-                    self._resubscribe()
-                    break
+            if not self._closed.is_set():
+                self._reconnect()
+
+    def _reconnect(self) -> None:
+        """Subscribe again; a call that hangs (a socket whose engine is being started) raises the alarm, too."""
+        self._is_connected = False
+        self._reason = "it ended the stream of its events and gives no new one"
+        alarm = threading.Timer(LOST_SECONDS, self._tell_lost)
+        alarm.daemon = True
+        alarm.start()
+        while not self._closed.wait(RECONNECT_SECONDS):
+            try:
+                self._resubscribe()
+                break
+            except EngineError as error:
+                self._reason = error.message
+        alarm.cancel()
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._is_connected = True
+            was_lost, self.is_engine_lost = self.is_engine_lost, False
+            if was_lost:
+                self._on_engine(None)
+
+    def _tell_lost(self) -> None:
+        with self._lock:
+            if not self._is_connected and not self._closed.is_set():
+                self.is_engine_lost = True
+                self._on_engine(self._reason)
 
     def _resubscribe(self) -> None:
         stream = self._engine.watch(self._labels)
@@ -126,4 +168,4 @@ class Watch:
         vigil.is_gone = exit_code is None
         vigil.stirred.set()
         if not was_known:
-            self._on_stop(service, vigil)
+            self.on_stop(service, vigil)

@@ -23,6 +23,7 @@ from envspin.events import (
     TeardownFinished,
     TeardownStarted,
     WarningRaised,
+    describe_notice,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class LiveProgress(Listener):
         elif isinstance(event, TeardownFinished):
             self._end(keep=False)
             self._say("✓", "green", describe_teardown(event))
+        elif notice := describe_notice(event):
+            self._say("▸", "yellow", notice)
 
     def close(self) -> None:
         """Give the terminal back, with nothing half drawn left on it."""

@@ -19,6 +19,7 @@ from envspin.events import (
     TeardownFinished,
     TeardownStarted,
     WarningRaised,
+    describe_notice,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class PlainProgress(Listener):
             self._show_image(event)
         elif isinstance(event, WarningRaised):
             click.echo(render_problem(event.problem), err=True)
+        elif notice := describe_notice(event):
+            click.echo(click.style(notice, fg="yellow"), err=True)
         else:
             self._show_run(event)
 

@@ -1,80 +1,26 @@
-"""Subnets, exports, records, timings, files, names: small parts with rules of their own."""
+"""Exports, records, timings, files, names: small parts with rules of their own."""
 
 from __future__ import annotations
 
 import io
-import random
 import signal
 import tarfile
 import time
-from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from envspin.engine.base import ContainerInfo, EngineInfo, NetworkSpec
-from envspin.engine.fake import FakeEngine
-from envspin.errors import ConflictError, EngineError, UsageError
+from envspin.engine.base import ContainerInfo, EngineInfo
+from envspin.errors import EngineError, UsageError
 from envspin.model import Endpoint, FileGrant
 from envspin.plan.planning import make_plan
-from envspin.run import access, record, subnets, timings
+from envspin.run import access, record, timings
 from envspin.run.exports import expand_exports, make_variables
 from envspin.run.files import pack_grants
 from envspin.run.naming import Identity
 from envspin.run.signals import Terminated, shielded, terminable
 
 from ..builders import chain
-
-POOL = IPv4Network("10.213.0.0/24")
-
-
-class TestSubnets:
-    @given(st.integers(1, 200), st.lists(st.integers(0, 255), max_size=5), st.randoms())
-    def test_chosen_ones_are_free_in_the_pool_and_large_enough(self, members, taken, randomness):
-        used = [IPv4Network(f"10.213.0.{number}/32") for number in taken]
-        for subnet in subnets.choose_subnets(POOL, members=members, taken=used, randomness=randomness):
-            assert subnet.subnet_of(POOL)
-            assert subnet.num_addresses >= members + subnets.RESERVED_ADDRESSES
-            assert not any(subnet.overlaps(network) for network in used)
-
-    def test_a_pool_that_is_too_small_gives_none(self):
-        assert list(subnets.choose_subnets(POOL, members=400, taken=[], randomness=random.Random(1))) == []
-
-    def test_a_default_route_takes_nothing(self):
-        everything = [IPv4Network("0.0.0.0/0")]
-        assert next(subnets.choose_subnets(POOL, members=1, taken=everything, randomness=random.Random(1)))
-
-    def test_a_full_pool_says_what_to_do(self, monkeypatch):
-        monkeypatch.setenv("ENVSPIN_SUBNETS", "10.99.0.0/28")
-        engine = FakeEngine()
-        subnets.create_network(engine, NetworkSpec("first", {}), members=2)
-        with pytest.raises(EngineError, match="no free subnet for network second") as caught:
-            subnets.create_network(engine, NetworkSpec("second", {}), members=2)
-        assert "ENVSPIN_SUBNETS" in caught.value.hint
-
-    def test_a_name_that_is_taken_is_not_retried(self):
-        engine = FakeEngine()
-        subnets.create_network(engine, NetworkSpec("same", {}), members=2)
-        with pytest.raises(ConflictError):
-            subnets.create_network(engine, NetworkSpec("same", {}), members=2)
-
-    def test_a_pool_that_is_none_is_a_usage_error(self, monkeypatch):
-        monkeypatch.setenv("ENVSPIN_SUBNETS", "everything")
-        with pytest.raises(UsageError, match="ENVSPIN_SUBNETS"):
-            subnets.read_pool()
-
-    def test_the_kernels_routes_are_read(self, tmp_path, monkeypatch):
-        table = tmp_path / "route"
-        table.write_text(
-            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-            "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
-            "br-1\t0000D50A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0\n"
-        )
-        monkeypatch.setattr(subnets, "ROUTES", table)
-        assert subnets.read_routes() == ["0.0.0.0/0", "10.213.0.0/28"]
-        assert subnets.read_routes(subnets.DIRECT) == ["10.213.0.0/28"]
 
 
 class TestAccess:

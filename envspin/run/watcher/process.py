@@ -1,0 +1,186 @@
+"""The owner's end of the watcher: one process for all environments of an owner, and another one if it dies."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envspin.errors import EngineError
+from envspin.run.ownership import describe_this_process
+from envspin.run.watcher import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ACKNOWLEDGEMENT_SECONDS = 20.0
+"""How long a watcher may take to start; on an idle machine it takes 0.02 s."""
+
+NEEDED = ("HOME", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV")
+NEEDED_OF_DOCKER = ("API_VERSION", "CERT_PATH", "CONFIG", "CONTEXT", "HOST", "TLS", "TLS_VERIFY")
+"""Of all that begins with ``DOCKER_``: CI jobs keep passwords under such names."""
+NEEDED_FAMILIES = ("ENVSPIN_", "LC_", "LANG", "LD_", "SSL_CERT_", "XDG_")
+FOLDERS = ("DOCKER_CERT_PATH", "DOCKER_CONFIG", "ENVSPIN_STATE_DIR")
+"""What may be written from the current folder, which is another one for the watcher."""
+
+
+class Watcher:
+    """A watcher process and the way to it; any thread may write."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards all below
+        self._book = waiting.Book()
+        """What the process was told, for the next one if it dies."""
+        self._channel: socket.socket | None = None
+        self._starting: subprocess.Popen[bytes] | None = None
+
+    def tell(self, *words: str) -> None:
+        """Hand words over, in order; the process is started by the first, and again if it has died.
+
+        Raises EngineError where no watcher can be started.
+        """
+        line = "\t".join(_clean(word) for word in words)
+        with self._lock:
+            self._book.note(line)
+            if self._channel is None:
+                self._start()
+            elif not self._send(line):
+                self._stop()
+                self._start()
+
+    def forget(self, word: str, run: str) -> bool:
+        """Hand a word over that ends a run; tell whether the process goes on with its removal.
+
+        Where it has died, another one is started for a run that is to be removed, and for no other.
+        """
+        line = f"{word}\t{run}"
+        with self._lock:
+            is_left = self._book.note(line) is not None and run in self._book.runs
+            is_heard = self._channel is not None and self._send(line)
+            if is_left and not is_heard:
+                with suppress(EngineError):
+                    self._stop()
+                    self._start()
+                    self._await_start()
+                    is_heard = self._send(line)
+            self._book.forget(run)
+        return is_left and is_heard
+
+    def require_started(self) -> None:
+        """Return when the process has said that it watches; raise EngineError where it does not."""
+        with self._lock:
+            if self._starting is not None:
+                self._await_start()
+
+    def _await_start(self) -> None:
+        if not self._hear_acknowledgement():
+            self._stop()  # whatever was in its way may have passed
+            self._start()
+            if not self._hear_acknowledgement():
+                self._stop()
+                raise _explain_failure("it ended, or said nothing, before it watched")
+
+    def _hear_acknowledgement(self) -> bool:
+        """Wait for the word of a new process, and for the end of its short-lived parent."""
+        assert self._channel is not None  # noqa: S101 - tells mypy
+        assert self._starting is not None  # noqa: S101 - tells mypy
+        try:
+            heard = self._channel.recv(1) == waiting.ACKNOWLEDGEMENT
+        except OSError:
+            heard = False
+        if heard:
+            self._starting.wait()
+            self._starting = None
+        return heard
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        program = [sys.executable or "", "-I", "-S", waiting.__file__]
+        with theirs:
+            try:
+                self._starting = subprocess.Popen(
+                    [*program, str(describe_this_process()), str(os.getpid())],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env=choose_environment(os.environ),
+                )
+            except OSError as error:
+                ours.close()
+                raise _explain_failure(str(error)) from error
+        ours.settimeout(ACKNOWLEDGEMENT_SECONDS)
+        self._channel = ours
+        words = [line for run in self._book.runs for line in self._book.list_words(run)]
+        if words:
+            self._send("\n".join(words))
+
+    def _send(self, line: str) -> bool:
+        """Write a line; tell whether the process is there to read it."""
+        assert self._channel is not None  # noqa: S101 - tells mypy
+        try:
+            # Without MSG_NOSIGNAL, an owner that has SIGPIPE back at its default would be killed by a dead watcher.
+            self._channel.sendall(f"{line}\n".encode(), _SEND_FLAGS)
+        except OSError:
+            return False
+        return True
+
+    def _stop(self) -> None:
+        """Let go of a process that has died or does not read; it leaves when its owner ends."""
+        if self._starting is not None:
+            with suppress(OSError):
+                self._starting.kill()
+            self._starting.wait()
+            self._starting = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+
+_SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+def _clean(word: str) -> str:
+    return word.replace("\t", " ").replace("\n", " ")
+
+
+def _explain_failure(reason: str) -> EngineError:
+    return EngineError(
+        f"the watcher, which removes everything if this process is killed, cannot be started: {reason}",
+        hint="see whether this user may start more processes (`ulimit -u`), or go without: ENVSPIN_WATCHER=off",
+    )
+
+
+def choose_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a watcher needs to find the engine and our modules, and nothing that may be a secret.
+
+    What CI systems mark a job's processes with stays out, too: they end all that carry it when the job ends.
+    """
+    needed = {*NEEDED, *(f"DOCKER_{name}" for name in NEEDED_OF_DOCKER)}
+    kept = {name: value for name, value in environ.items() if name in needed or name.startswith(NEEDED_FAMILIES)}
+    kept.update({name: str(Path(kept[name]).absolute()) for name in FOLDERS if kept.get(name)})
+    kept["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    return kept
+
+
+_watcher = Watcher()
+
+
+def find_watcher() -> Watcher:
+    """Return this process's watcher; one that was copied with a fork is its parent's, so a child gets its own."""
+    return _watcher
+
+
+def _begin_anew() -> None:
+    global _watcher
+    inherited, _watcher = _watcher, Watcher()
+    if inherited._channel is not None:  # noqa: SLF001 - its lock may be held by a thread that is not here
+        inherited._channel.close()  # noqa: SLF001
+
+
+os.register_at_fork(after_in_child=_begin_anew)

@@ -1,0 +1,182 @@
+"""What the watcher becomes when its owner has ended: it removes the runs that were still open, then itself.
+
+It sweeps until two sweeps in a row find nothing. A create that had no answer when its owner ended may still happen, so
+as long as one is missing the sweeps go on. While the engine is away, it waits for its return.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from envspin.engine.docker import DockerEngine
+from envspin.engine.docker.client import find_address
+from envspin.errors import EngineError, EnvspinError
+from envspin.run.janitor import find_leased, group_by_run, remove_resources
+from envspin.run.naming import OWNER
+from envspin.run.record import forget_record, state_directory
+from envspin.run.watcher.waiting import Book
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from envspin.engine.base import Engine
+
+EMPTY_SWEEPS = 2
+"""How many sweeps in a row must find nothing."""
+
+SWEEP_SECONDS = 0.25
+LATE_SECONDS = 90.0
+"""How long a create without an answer is waited for: past any time limit of ours and of the engine's own calls."""
+
+AWAY_SECONDS = 1.0
+PATIENCE_SECONDS = 3600.0
+"""How long an engine may be away, or refuse to remove, before what is left is left to the next start of envspin."""
+
+
+class Log:
+    """The log of a clean-up: made when something goes wrong, gone when all went well in the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, text: str) -> None:
+        """Append a line with the time."""
+        with suppress(OSError):  # a full disk must not end the clean-up
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
+
+    def forget(self) -> None:
+        """Remove the log."""
+        self.path.unlink(missing_ok=True)
+
+
+def find_log(pid: int) -> Path:
+    """Return where the watcher with this process id writes."""
+    return state_directory() / "watchers" / f"{pid}.log"
+
+
+class Removal:
+    """Removes the runs of one dead owner from one engine."""
+
+    def __init__(self, owner: str, book: Book, connect: Callable[[], Engine], log: Log) -> None:
+        self._owner = owner
+        self._runs = dict(book.runs)
+        self._pending = {run: set(names) for run, names in book.pending.items() if names}
+        self._connect = connect
+        self._log = log
+        self._engine: Engine | None = None
+        self._is_judged = False
+        self._last_trouble = ""
+
+    def run(self, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> bool:
+        """Sweep until nothing can come any more; tell whether all is gone."""
+        began = answered = clock()  # the latter moves while the engine is away: what hung with it may happen then
+        empty = 0
+        while empty < EMPTY_SWEEPS or (self._pending and clock() - answered < LATE_SECONDS):
+            try:
+                found = self._sweep()
+            except EnvspinError as error:
+                self._note(error.message)
+                if clock() - began > PATIENCE_SECONDS:
+                    self._log.write(f"given up; the next start of envspin removes what is left of {self._name_runs()}")
+                    return False
+                sleep(AWAY_SECONDS)
+                empty, answered = 0, clock()
+            else:
+                empty = 0 if found else empty + 1
+                sleep(SWEEP_SECONDS if not self._pending else AWAY_SECONDS)
+        for run, (env, _) in self._runs.items():
+            forget_record(env, run)
+        return True
+
+    def _sweep(self) -> bool:
+        """Remove all that is there now of our runs; tell whether there was anything."""
+        if self._engine is None:
+            self._engine = self._connect()
+        try:
+            groups = group_by_run(self._engine.list_resources({OWNER: self._owner}))
+            if not self._is_judged:
+                self._let_go({run for _, run in find_leased(groups)})
+                self._is_judged = True
+            found = [each for (_, run), group in groups.items() if run in self._runs for each in group]
+            for (_, run), group in groups.items():
+                self._settle(run, {each.name for each in group})
+            remove_resources(self._engine, found)
+        except EngineError:
+            self._disconnect()
+            raise
+        return bool(found)
+
+    def _disconnect(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _let_go(self, leased: set[str]) -> None:
+        """Leave alone what was left running on purpose; a lease that appears later than this came too late."""
+        for run in leased:
+            self._runs.pop(run, None)
+            self._pending.pop(run, None)
+
+    def _settle(self, run: str, names: set[str]) -> None:
+        """Note that creates have happened."""
+        pending = self._pending.get(run)
+        if pending is not None:
+            pending -= names
+            if not pending:
+                del self._pending[run]
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self._last_trouble:  # an engine that is away for an hour is one line, not thousands
+            self._last_trouble = trouble
+            self._log.write(f"while removing {self._name_runs()}: {trouble}")
+
+    def _name_runs(self) -> str:
+        return ", ".join(sorted(env for env, _ in self._runs.values())) or "nothing"
+
+
+def connect_to(address: str) -> Engine:
+    """Connect to the engine that a run was made on; its TLS settings are those of the environment."""
+    address_of_environment, _ = find_address()
+    return DockerEngine.connect(None if address == address_of_environment else address)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Remove the runs that these words tell of, engine by engine; the first argument is the owner's label."""
+    owner, *words = arguments
+    log = Log(find_log(os.getpid()))
+    book = Book()
+    for word in words:
+        book.note(word)
+    try:
+        done = True
+        for address in dict.fromkeys(address for _, address in book.runs.values()):
+            done &= Removal(owner, _select(book, address), partial(connect_to, address), log).run()
+    except Exception:  # noqa: BLE001 - nobody else would ever hear of it
+        log.write(traceback.format_exc())
+        return 1
+    if done:
+        log.forget()
+    return 0 if done else 1
+
+
+def _select(book: Book, address: str) -> Book:
+    part = Book()
+    for run, (_, used) in book.runs.items():
+        if used == address:
+            for word in book.list_words(run):
+                part.note(word)
+    return part
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
