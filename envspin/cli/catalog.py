@@ -8,6 +8,8 @@ SECTIONS = {
         "up": "Start a topology and stream its logs; Ctrl-C removes it all.",
         "run": "Start a topology, run a command against it, remove it.",
         "down": "Remove environments.",
+        "keep": "Let an environment that was left running stay longer, or shorter.",
+        "gc": "Remove what ended runs have left behind.",
     },
     "Look and touch": {
         "ls": "List environments.",

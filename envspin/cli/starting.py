@@ -34,6 +34,7 @@ class StartOptions:
     locked: bool = False
     pull: Literal["missing", "always", "never"] = "missing"
     keep_on_failure: bool = False
+    no_wait: bool = False
     env_out: Path | None = None
 
 
@@ -59,6 +60,7 @@ def start_options(function: Callable[..., None]) -> Callable[..., None]:
             help="When to fetch images.",
         ),
         click.option("--keep-on-failure", is_flag=True, help="Leave everything in place for a look if a start fails."),
+        click.option("--no-wait", is_flag=True, help="Fail at once if no subnet or port is free; wait by default."),
         click.option(
             "--env-out",
             type=click.Path(path_type=Path, dir_okay=False),
@@ -76,7 +78,7 @@ def bring_up(plan: Plan, start: StartOptions, engine: Engine, progress: Progress
     from envspin.run.clearing import UpOptions  # noqa: PLC0415 - not needed for a help
     from envspin.run.environment import Environment  # noqa: PLC0415
 
-    options = UpOptions(start.name, start.timeout, start.ttl, start.pull, start.keep_on_failure)
+    options = UpOptions(start.name, start.timeout, start.ttl, start.pull, start.keep_on_failure, start.no_wait)
     environment = Environment.bring_up(engine, plan, options, cast("Listener", progress))  # every Progress is one
     if start.env_out is not None:
         try:

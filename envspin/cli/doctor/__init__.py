@@ -23,6 +23,7 @@ def examine() -> Iterator[Finding]:
     yield machine_checks.check_python()
     yield machine_checks.check_pytest_plugin()
     yield machine_checks.check_docker_command()
+    yield machine_checks.check_watchers()
     try:
         address = engine_checks.check_address()
         yield address

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import socket
-import time
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +14,11 @@ from envspin.cli.doctor.finding import Finding
 from envspin.cli.doctor.machine import suggest_install
 from envspin.engine.docker.client import find_address
 from envspin.errors import EngineUnreachableError, UsageError
-from envspin.run import naming
 from envspin.run.access import find_host
 from envspin.run.environment import Environment
 from envspin.run.inventory import list_environments
-from envspin.run.janitor import find_doomed, group_by_environment
-from envspin.run.ownership import judge
-from envspin.run.subnets import choose_subnets, read_pool, read_routes
+from envspin.run.janitor import list_doomed
+from envspin.run.subnets import choose_subnets, list_taken, read_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -156,22 +153,18 @@ def check_subnets(subnets: Iterable[str]) -> Finding:
         pool = read_pool()
     except UsageError as error:
         return Finding("subnets", "fail", error.message, error.hint)
-    taken = [IPv4Network(each, strict=False) for each in (*subnets, *read_routes()) if ":" not in each]
+    taken = list_taken(subnets)
     fix = "export ENVSPIN_SUBNETS=<another private range, such as 172.30.0.0/16>"
     choices = choose_subnets(pool, members=SAMPLE_MEMBERS, taken=taken, randomness=random.SystemRandom())
     if next(choices, None) is None:
         return Finding("subnets", "fail", f"no room in {pool}: networks or routes of this machine cover it", fix)
-    wider = [str(each) for each in taken if each.prefixlen <= pool.prefixlen and each.prefixlen and each.overlaps(pool)]
-    if wider:
-        return Finding("subnets", "warn", f"{pool} overlaps {', '.join(wider)}", fix)
     return Finding("subnets", "ok", f"room in {pool}")
 
 
 def check_leftovers(engine: Engine, info: EngineInfo) -> Finding:
     """See whether something of earlier runs is still there although nobody wants it."""
-    groups = group_by_environment(engine.list_resources({naming.ENV: None}))
-    doomed = find_doomed(groups, now=time.time(), judge_owner=lambda owner: judge(owner, engine_is_local=info.is_local))
+    doomed = dict.fromkeys(each.env for each in list_doomed(engine, info))
     if doomed:
         count = f"{len(doomed)} environment{'s' if len(doomed) > 1 else ''} that nobody holds: {', '.join(doomed)}"
-        return Finding("leftovers", "warn", count, f"envspin down {' '.join(doomed)}")
+        return Finding("leftovers", "warn", count, "envspin gc")
     return Finding("leftovers", "ok", "nothing is left of earlier runs")

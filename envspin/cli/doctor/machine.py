@@ -10,11 +10,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from envspin.cli.doctor.finding import Finding
+from envspin.run.garbage import list_watcher_logs
 
 OLDEST_PYTHON = (3, 11)
 GIB = 1024**3
 LITTLE_SPACE = 5 * GIB
 TOO_LITTLE_SPACE = 1 * GIB
+LOGS_NAMED = 3
 DEFAULT_DATA_ROOT = Path("/var/lib/docker")
 
 INSTALL = {
@@ -49,6 +51,17 @@ def check_docker_command() -> Finding:
     """See whether the docker command is there; nothing needs it."""
     found = shutil.which("docker")
     return Finding("docker command", "ok", found or "not installed; envspin does not need it")
+
+
+def check_watchers() -> Finding:
+    """See whether a watcher, which removes what a killed process has left, could not do it all."""
+    logs = list_watcher_logs()
+    if not logs:
+        return Finding("watchers", "ok", "no clean-up has failed")
+    named = ", ".join(str(path) for path in logs[:LOGS_NAMED])
+    others = f" and {len(logs) - LOGS_NAMED} more" if len(logs) > LOGS_NAMED else ""
+    fix = f"read {logs[0]}, run `envspin gc`, then remove the log"
+    return Finding("watchers", "warn", f"a clean-up has failed: {named}{others}", fix)
 
 
 def check_disk(data_root: Path | None) -> Finding:

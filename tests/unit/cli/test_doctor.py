@@ -100,7 +100,7 @@ def test_leftovers_are_named_with_the_command_that_removes_them(invoke, engine):
     engine.create_volume(VolumeSpec("envspin-old-1-lease", identity.labels(lease="1")))
     finding = find(invoke, "leftovers")
     assert finding["status"] == "warn"
-    assert finding["fix"] == "envspin down old-1"
+    assert finding["fix"] == "envspin gc"
 
 
 def test_ports_are_tried_where_something_runs(invoke, engine, up):
