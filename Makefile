@@ -2,7 +2,7 @@
 BIN := .venv/bin
 SHOP := topologies/shop
 
-.PHONY: setup demo test lint types bench fuzz clean
+.PHONY: setup demo test lint types bench fuzz guarantees clean
 
 setup:
 	@scripts/setup
@@ -28,6 +28,10 @@ bench: setup
 # Writes docs/fuzzing.md; files that break something are kept in a folder that it names.
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz --count 200000 --jobs 2
+
+# Writes docs/guarantees.md, suite by suite; takes hours. `ONLY=G1,G6` runs some of them, `COUNT=N` fewer tries.
+guarantees: setup
+	@$(BIN)/python -m tests.guarantees $(if $(ONLY),--only $(ONLY)) $(if $(COUNT),--count $(COUNT))
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -126,7 +126,7 @@ digests = st.binary(min_size=32, max_size=32).map(lambda content: f"sha256:{cont
 long_digests = st.binary(min_size=64, max_size=64).map(lambda content: f"sha512:{content.hex()}")
 words = st.from_regex(r"[a-z0-9]{1,9}([._-][a-z0-9]{1,9}){0,2}", fullmatch=True)
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
-long_names = st.integers(min_value=1, max_value=200).map(lambda length: "a" * length)
+long_names = st.integers(min_value=1, max_value=180).map(lambda length: "a" * length)
 
 
 @st.composite
