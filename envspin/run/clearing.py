@@ -88,8 +88,7 @@ def leave_running(
     engine: Engine, identity: Identity, expires: float, journal: Journal, *, failed: bool = False
 ) -> None:
     """Let an environment outlive its owner until ``expires``, a Unix time; raise EngineError."""
-    with journal.creating("lease"):
-        grant_lease(engine, identity, expires=expires, failed=failed)
+    grant_lease(engine, identity, expires=expires, failed=failed, journal=journal)
     journal.close()
 
 

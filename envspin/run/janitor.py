@@ -21,6 +21,7 @@ from envspin.run.clock import read_clock, read_number
 from envspin.run.departures import Departures, find_common_labels
 from envspin.run.ownership import Liveness, judge
 from envspin.run.record import forget_record
+from envspin.run.watcher.journal import NoJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from envspin.engine.base import Engine, EngineInfo
     from envspin.run.clock import Clock
     from envspin.run.naming import Identity
+    from envspin.run.watcher.journal import Journal
 
 REMOVALS_AT_ONCE = 8
 
@@ -226,12 +228,16 @@ def group_by_run(resources: Iterable[Resource]) -> dict[tuple[str, str], list[Re
     return groups
 
 
-def grant_lease(engine: Engine, identity: Identity, *, expires: float, failed: bool = False) -> Resource:
+def grant_lease(
+    engine: Engine, identity: Identity, *, expires: float, failed: bool = False, journal: Journal | None = None
+) -> Resource:
     """Let an environment outlive its owner until ``expires``, a Unix time; return the lease, a volume.
 
-    ``failed`` says that it is kept for a look after a start that failed.
+    ``failed`` says that it is kept for a look after a start that failed; ``journal`` is that of the owner's own run.
     """
     clock = read_clock()
     labels = identity.ending(clock, expires - clock.now).labels(lease=naming.FAILED if failed else "1")
-    name = engine.create_volume(VolumeSpec(identity.object_name("lease", secrets.token_hex(4)), labels))
+    spec = VolumeSpec(identity.object_name("lease", secrets.token_hex(4)), labels)
+    with (journal or NoJournal()).creating(spec.name):
+        name = engine.create_volume(spec)
     return Resource("volume", name, name, labels)

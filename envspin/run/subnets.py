@@ -36,7 +36,7 @@ WIDEST_PREFIX = 8
 """A route that is wider leads to the world, not to a network: a default route, or a VPN's two halves of one."""
 
 ATTEMPTS = 20
-LOCK_SECONDS = 3.0
+LOCK_SECONDS = 5.0
 """How long to wait for the lock: without it, a subnet that somebody else takes at the same moment costs an attempt."""
 
 ROUTES = Path("/proc/net/route")

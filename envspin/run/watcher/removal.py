@@ -94,8 +94,6 @@ class Removal:
             else:
                 empty = 0 if found else empty + 1
                 sleep(SWEEP_SECONDS if not self._pending else AWAY_SECONDS)
-        for run, (env, _) in self._runs.items():
-            forget_record(env, run)
         return True
 
     def _sweep(self) -> bool:
@@ -111,6 +109,8 @@ class Removal:
             for (_, run), group in groups.items():
                 self._settle(run, {each.name for each in group})
             remove_resources(self._engine, found)
+            for run, (env, _) in self._runs.items():
+                forget_record(env, run)
         except EngineError:
             self._disconnect()
             raise

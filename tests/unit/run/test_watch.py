@@ -212,6 +212,19 @@ def test_each_absence_is_told_once(line, told, opened):
     assert told.words == ["no engine answers", None] * 2
 
 
+def test_an_alarm_that_comes_a_moment_too_late_says_nothing(line, told, opened):
+    line.streams[0].hang_up()
+    wait_for(lambda: opened._is_connected and len(line.streams) == 2, "the next subscription")
+    opened._tell_lost()
+    assert not opened.is_engine_lost
+    line.trouble = AWAY
+    line.streams[1].hang_up()
+    told.await_words(1)
+    opened.close()
+    opened._tell_lost()
+    assert told.words == ["no engine answers"]
+
+
 def test_a_subscription_that_hangs_raises_the_alarm_too(line, told, opened):
     line.hanging = True
     line.streams[0].hang_up()

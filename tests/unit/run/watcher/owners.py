@@ -53,6 +53,11 @@ import json, os, sys, time
 from pathlib import Path
 
 folder = Path(__file__).parents[4]
+pid, start = sys.argv[1].split("/")[-2:]
+try:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+except OSError:
+    fields = ["X"]
 status = dict(line.split(":\\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\\t" in line)
 call = {
     "argv": sys.argv[1:],
@@ -61,6 +66,7 @@ call = {
     "session": os.getsid(0),
     "folder": os.getcwd(),
     "ignored": int(status["SigIgn"], 16),
+    "owner_lives": fields[0] not in "XZ" and fields[19] == start,
     "environment": dict(os.environ),
 }
 draft = folder / "drafts" / f"{os.getpid()}.json"
@@ -99,6 +105,7 @@ class Call:
         self.parent: int = document["parent"]
         self.session: int = document["session"]
         self.folder: str = document["folder"]
+        self.owner_lives: bool = document["owner_lives"]
         self.environment: dict[str, str] = document["environment"]
         self.ignored = {number for number in signal.Signals if document["ignored"] >> (number - 1) & 1}
         book = Book()

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -153,9 +154,8 @@ def test_the_watchers_environment_holds_what_finds_the_engine_and_no_secrets(sta
     }
     wanted = {"DOCKER_HOST": "tcp://far:2376", "DOCKER_TLS_VERIFY": "1", "ENVSPIN_ENGINE_TIMEOUT": "3"}
     folders = {"DOCKER_CONFIG": "auth", "DOCKER_CERT_PATH": "certs", "ENVSPIN_STATE_DIR": "state"}
-    owner, watcher = begin(
-        start_owner, HOLD, cwd=tmp_path, env={"PATH": os.environ["PATH"], **secrets, **wanted, **folders}
-    )
+    surroundings = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    owner, watcher = begin(start_owner, HOLD, cwd=tmp_path, env={**surroundings, **secrets, **wanted, **folders})
     beside = read_environment(watcher)
     owner.kill()
     removing = desk.await_calls()[0].environment
@@ -222,16 +222,22 @@ def test_python_has_nothing_to_complain_of_in_an_owner(start_owner: Start):
     assert owner.end() == (0, "")
 
 
-def test_an_owner_that_ends_before_it_is_held_has_made_nothing_and_its_watcher_leaves(desk: Desk):
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", waiting.__file__, "some/label/of/1/2", "1"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+def test_a_watcher_whose_owner_has_ended_before_it_could_be_held_never_says_that_it_watches():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        program = [sys.executable, "-I", "-S", waiting.__file__, "some/label/of/1/2", "1"]
+        done = subprocess.run(program, stdin=theirs, capture_output=True, timeout=PATIENCE, check=False)
+        theirs.close()
+        ours.settimeout(PATIENCE)
+        assert ours.recv(1) == b""
     assert (done.returncode, done.stderr) == (0, b"")
-    assert find_labelled("some/label/of/1/2") == []
+    wait_for(lambda: not find_labelled("some/label/of/1/2"), "its end")
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this Python has no pidfd")
+def test_the_owner_is_held_by_a_pidfd_where_there_is_one(start_owner: Start):
+    _, watcher = begin(start_owner, HOLD)
+    assert any("pidfd" in str(link.readlink()) for link in Path(f"/proc/{watcher}/fd").iterdir())
 
 
 def read_end(stream: int) -> bool:

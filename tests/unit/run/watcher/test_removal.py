@@ -224,6 +224,18 @@ def test_while_the_engine_is_away_it_waits_and_says_so_once(engine, log, time):
     assert engine.connections == 1  # each broken one was given back
 
 
+def test_a_broken_connection_is_given_back_and_replaced(engine, log, time):
+    identity, broken = make_identity("a"), LastingEngine()
+    engine.make_all(identity)
+    broken.inject("list_resources", AWAY)
+    connections = iter([broken, engine])
+    assert Removal(OWNER, make_book(identity), lambda: next(connections).connect(), log).run(
+        clock=time.clock, sleep=time.sleep
+    )
+    assert engine.names() == set()
+    assert (broken.connections, engine.connections) == (0, 1)
+
+
 def test_an_engine_that_cannot_be_connected_to_is_tried_again(engine, log, time):
     identity = make_identity("a")
     engine.make_all(identity)

@@ -23,6 +23,14 @@ from .owners import (
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
+BECOME_ANOTHER = """
+open_run("r1")
+{ending}
+# It takes its time, in which a watcher that takes the closed socket for the owner's end would give itself away.
+program = "import subprocess, sys; subprocess.run([sys.executable, '-c', '']); print(1, flush=True); input()"
+os.execv(sys.executable, [sys.executable, "-c", program])
+"""
+
 
 def test_a_killed_owners_open_runs_and_unanswered_creates_are_handed_to_the_removal(start_owner: Start, desk: Desk):
     body = """
@@ -39,6 +47,7 @@ signal.pause()
     owner.kill()
     (call,) = desk.await_calls()
     assert call.label == owner.label
+    assert not call.owner_lives
     assert call.runs == {"open": set(), "pending": {"a", "c"}}
     assert call.addresses == {ENGINE}
     assert call.pid == watcher
@@ -116,7 +125,7 @@ signal.pause()
     owner, watcher = begin_with_removal(start_owner, desk, body)
     (call,) = desk.await_calls()
     assert (call.label, call.runs) == (owner.label, {"r1": {"a"}})
-    assert is_alive(owner.pid)
+    assert call.owner_lives
     owner.go_on()
     owner.hear()
     owner.kill()
@@ -142,6 +151,29 @@ def test_a_dead_watcher_is_followed_by_one_that_knows_the_open_runs(start_owner:
     assert call.runs == {"r1": {"a", "b"}}
 
 
+def test_a_dead_watcher_is_noticed_while_a_removal_of_its_goes_on(start_owner: Start, desk: Desk):
+    desk.linger()
+    body = """
+open_run("r1")
+open_run("r2")
+watcher.forget("abandoned", "r2")
+say()
+hear()
+watcher.tell("creating", "r1", "a")
+watcher.require_started()
+say()
+signal.pause()
+"""
+    owner, watcher = begin_with_removal(start_owner, desk, body)
+    end_process(watcher)
+    owner.go_on()
+    owner.hear()
+    owner.kill()
+    calls = desk.await_calls(2)
+    assert calls[1].runs == {"r1": {"a"}}
+    assert is_alive(calls[0].pid)
+
+
 def test_a_closed_run_needs_no_new_watcher(start_owner: Start, desk: Desk):
     body = 'open_run("r1")\nsay()\nhear()\nwatcher.forget("closed", "r1")\nsay()\nhear()\n'
     owner, watcher = begin(start_owner, "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n" + body)
@@ -152,15 +184,23 @@ def test_a_closed_run_needs_no_new_watcher(start_owner: Start, desk: Desk):
     assert owner.end() == (0, "")
 
 
-def test_an_abandoned_run_is_removed_although_the_watcher_died(start_owner: Start, desk: Desk):
-    body = 'open_run("r1", "a")\nsay()\nhear()\nwatcher.forget("abandoned", "r1")\nsay()\nhear()\n'
+def test_an_abandoned_run_is_removed_although_the_watcher_died_and_the_owner_ends_at_once(
+    start_owner: Start, desk: Desk
+):
+    body = """
+open_run("r1", "a")
+say()
+hear()
+watcher.forget("abandoned", "r1")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
     owner, watcher = begin(start_owner, body)
     end_process(watcher)
     owner.go_on()
-    owner.hear()
     (call,) = desk.await_calls()
     assert call.runs == {"r1": {"a"}}
-    assert owner.end() == (0, "")
+    owner.await_end_of_watchers()
+    assert len(desk.read_calls()) == 1
 
 
 def test_a_create_goes_on_only_when_the_new_watcher_of_a_dead_one_watches(start_owner: Start, desk: Desk):
@@ -249,3 +289,18 @@ signal.pause()
         assert is_alive(child)
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def test_an_owner_that_becomes_another_program_still_owns(start_owner: Start, desk: Desk):
+    owner, watcher = begin(start_owner, BECOME_ANOTHER.format(ending=""))
+    owner.kill()
+    (call,) = desk.await_calls()
+    assert (call.pid, call.runs, call.owner_lives) == (watcher, {"r1": set()}, False)
+
+
+def test_a_watcher_leaves_where_its_owner_can_tell_it_nothing_more(start_owner: Start, desk: Desk):
+    owner = start_owner(BECOME_ANOTHER.format(ending='watcher.forget("closed", "r1")'))
+    owner.hear()
+    owner.await_end_of_watchers()
+    assert is_alive(owner.pid)
+    assert desk.read_calls() == []
