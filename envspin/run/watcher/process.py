@@ -74,6 +74,8 @@ class Watcher:
     def require_started(self) -> None:
         """Return when the process has said that it watches; raise EngineError where it does not."""
         with self._lock:
+            if self._channel is None:  # another thread has heard of a failed start; this one's create waits alike
+                self._start()
             if self._starting is not None:
                 self._await_start()
 

@@ -199,7 +199,7 @@ class OwnerProcess:
         """Kill whatever is left of it and of its watchers."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        self.process.wait()
 
         def kill_labelled() -> bool:
             pids = find_labelled(self.label)
@@ -209,6 +209,9 @@ class OwnerProcess:
             return not pids
 
         wait_for(kill_labelled, "the watchers' end")
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def find_labelled(label: str) -> list[int]:

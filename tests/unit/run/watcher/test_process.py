@@ -103,6 +103,15 @@ def test_a_program_that_ends_before_it_watches_is_tried_twice_and_told(start_own
     assert owner.end() == (0, "")
 
 
+def test_a_failed_start_is_nobodys_leave_to_go_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", make_program(tmp_path / "ends", "exit 1"))
+    watcher = Watcher()
+    watcher.tell("open", "r1", "env", ENGINE)
+    for _ in range(2):  # as two threads do, each for its own create
+        with pytest.raises(EngineError, match="before it watched"):
+            watcher.require_started()
+
+
 def test_a_program_that_says_nothing_is_ended(start_owner: Start, tmp_path):
     pids = tmp_path / "pids"
     executable = make_program(tmp_path / "hangs", f"echo $$ >> {pids}\nexec sleep 600")
