@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -158,15 +159,17 @@ def main(arguments: Sequence[str]) -> int:
     for word in words:
         book.note(word)
     try:
-        done = True
-        for address in dict.fromkeys(address for _, address in book.runs.values()):
-            done &= Removal(owner, _select(book, address), partial(connect_to, address), log).run()
+        addresses = {address for _, address in book.runs.values()}
+        removals = [Removal(owner, _select(book, each), partial(connect_to, each), log) for each in addresses]
+        with ThreadPoolExecutor(len(removals)) as pool:  # an engine that is away must not keep another one waiting
+            results = list(pool.map(Removal.run, removals))
     except Exception:  # noqa: BLE001 - nobody else would ever hear of it
         log.write(traceback.format_exc())
         return 1
-    if done:
+    if all(results):
         log.forget()
-    return 0 if done else 1
+        return 0
+    return 1
 
 
 def _select(book: Book, address: str) -> Book:
