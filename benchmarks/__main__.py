@@ -20,8 +20,9 @@ from benchmarks.images import build_images
 from benchmarks.measure import ask, undisturbed
 from benchmarks.oracle import make_knocker
 from benchmarks.report import TITLES, render_tables, render_verdicts, write_json
-from benchmarks.targets import judge, judge_topologies
+from benchmarks.targets import judge, judge_topologies, judge_watcher
 from benchmarks.topologies import measure_topologies
+from benchmarks.watcher import measure_watcher
 from benchmarks.workloads import PLANS, load_workloads
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ INTERRUPTED = 130
 TOPOLOGY = "topology"
 """Among the workloads, what needs no engine: loading, ordering and refusing files."""
 
+WATCHER = "watcher"
+"""Among the workloads, what no peer has; measured only where asked for, for the pauses that it consists of."""
+
+APART = {TOPOLOGY: (measure_topologies, judge_topologies), WATCHER: (measure_watcher, judge_watcher)}
+"""What is measured without peers, and written to a file of its own where nothing else is asked for."""
+
 NOTES = [
     "Compose and pytest-docker poll healthchecks of 1 s, the shortest that engines before 25 take.",
     "testcontainers starts one service after the other and polls every 0.1 s (its default is 1 s); its reaper is off.",
@@ -58,8 +65,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of each: shows that it works, measures little")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every workload, instead of its own number")
-    names = [*PLANS, TOPOLOGY]
-    parser.add_argument("--only", type=split(names), default=names, metavar="A,B", help=", ".join(names))
+    names = [*PLANS, *APART]
+    parser.add_argument("--only", type=split(names), default=[*PLANS, TOPOLOGY], metavar="A,B", help=", ".join(names))
     parser.add_argument("--peers", type=split(TITLES), default=list(TITLES), metavar="A,B", help=", ".join(TITLES))
     parser.add_argument("--no-fetch", action="store_true", help="do not fetch Compose where it is missing")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where to write")
@@ -156,13 +163,14 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def measure_without_engine(options: argparse.Namespace, folder: Path) -> int:
-    """Measure what needs no engine, and write it to a file of its own."""
-    figures = measure_topologies(folder, quick=options.quick, tell=tell)
-    verdicts = judge_topologies(figures)
+def measure_apart(name: str, options: argparse.Namespace, folder: Path) -> int:
+    """Measure what has no peers, and write it to a file of its own."""
+    machine = peers.describe_machine(None)
+    measure_part, judge_part = APART[name]
+    figures = measure_part(folder, quick=options.quick, tell=tell)
+    verdicts = judge_part(figures)
     targets = [verdict.describe() for verdict in verdicts]
-    document = {"machine": peers.describe_machine(None), "topology": figures, "targets": targets}
-    write_json(options.results / "topology.json", document)
+    write_json(options.results / f"{name}.json", {"machine": machine, name: figures, "targets": targets})
     print("\n".join(render_verdicts(verdicts)))
     tell(f"written to {options.results}")
     return 0
@@ -170,8 +178,8 @@ def measure_without_engine(options: argparse.Namespace, folder: Path) -> int:
 
 def measure(options: argparse.Namespace, folder: Path) -> int:
     """Measure and write; return the exit code."""
-    if options.only == [TOPOLOGY]:
-        return measure_without_engine(options, folder)
+    if len(options.only) == 1 and options.only[0] in APART:
+        return measure_apart(options.only[0], options, folder)
     if ask("docker", "version") is None:
         tell("no container engine answers; `envspin doctor` says what to do")
         return 4
@@ -182,7 +190,7 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
         notes.append(f"The machine was busy (load {machine['load']}): the numbers mean little.")
     if len(find_command()) > 1:
         notes.append("There is no console script beside this Python: envspin ran as `python -m envspin`.")
-    names = [name for name in options.only if name != TOPOLOGY]
+    names = [name for name in options.only if name not in APART]
     workloads = load_workloads(names, folder, rounds=options.rounds, quick=options.quick)
     tell("building images")
     build_images(workloads)
@@ -190,7 +198,11 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
     commands: dict[str, list[float]] = {}
     if "envspin" in options.peers:
         commands = measure_commands(folder, quick=options.quick, tell=tell)
-    figures = measure_topologies(folder, quick=options.quick, tell=tell) if TOPOLOGY in options.only else None
+    apart = {
+        name: measure_part(folder, quick=options.quick, tell=tell)
+        for name, (measure_part, _) in APART.items()
+        if name in options.only
+    }
     try:
         for workload in workloads:
             bench.measure_all(workload, drivers)
@@ -199,13 +211,14 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
             left = list_left(bench.prefix)
         tell(f"left behind: {', '.join(left)}" if left else "nothing was left behind")
     notes += [f"Left behind by a peer: {', '.join(left)}."] if left else []
-    verdicts = judge(bench.samples, commands, workloads) + (judge_topologies(figures) if figures else [])
+    verdicts = judge(bench.samples, commands, workloads)
+    verdicts += [verdict for name, figures in apart.items() for verdict in APART[name][1](figures)]
     document = {
         "machine": machine,
         "options": {"quick": options.quick, "rounds": {workload.name: workload.rounds for workload in workloads}},
         "samples": bench.samples,
         "commands": commands,
-        "topology": figures,
+        **apart,
         "targets": [verdict.describe() for verdict in verdicts],
         "notes": [*NOTES, *notes],
     }

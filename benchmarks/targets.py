@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.topologies import Figures
+    from benchmarks.watcher import Figures as WatcherFigures
     from benchmarks.workloads import Workload
 
 Sample = dict[str, Any]
@@ -131,6 +132,30 @@ def judge_topologies(figures: Figures) -> list[Verdict]:
         *judge_runs("graph, order and critical path of 10,000 services", 200.0, orders, " ms"),
         *judge_refusals(figures["refusals"], "seconds", 1.0, " s"),
         *judge_refusals(figures["refusals"], "peak_mb", 100.0, " MB"),
+    ]
+
+
+def judge_watcher(figures: WatcherFigures) -> list[Verdict]:
+    """Compare the targets of the watcher with what was measured."""
+    idle, ready, kills = figures["idle"], figures["ready"], figures["kills"]
+    alone = f"in {idle['seconds']} s without anything to do"
+    residents = [idle["resident_mb"], *(each["resident_mb"] for each in kills)]
+    shares = [idle["proportional_mb"], *(each["proportional_mb"] for each in kills)]
+    peaks = [each["removal_peak_mb"] for each in kills]
+    medians = [find_quantile([each["ready_seconds"] for each in ready[switch]], 50) for switch in ("on", "off")]
+    cost = (medians[0] - medians[1]) * 1000 if None not in medians else None
+    failures = len(figures["failures"])
+    tried = len(ready["on"]) + len(ready["off"]) + len(kills) + failures
+    return [
+        Verdict("idle watcher: largest resident set", 40.0, max(residents), " MB", len(residents)),
+        Verdict("idle watcher: largest proportional set", 40.0, max(shares), " MB", len(shares)),
+        Verdict("watcher: peak memory while it removes", 40.0, max(peaks, default=None), " MB", len(peaks)),
+        Verdict(f"idle watcher: clock ticks of CPU {alone}", 0.0, idle["ticks"], "", 1),
+        Verdict(f"idle watcher: wake-ups {alone}", 0.0, idle["wakeups"], "", 1),
+        *judge_runs("start of the watcher, alone", 50.0, [each * 1000 for each in figures["starts"]], " ms"),
+        Verdict("time to ready, with less without the watcher, p50", 50.0, cost, " ms", len(ready["on"])),
+        *judge_runs("SIGKILL until nothing is left", 10.0, [each["gone_seconds"] for each in kills], " s"),
+        Verdict("environments that failed", 0.0, failures if tried else None, "", tried),
     ]
 
 
