@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from envspin.run import naming
 from envspin.run.ownership import describe_this_process
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from envspin.engine.base import Engine
+
+# Machines that are busy with containers are slow at times; how long an example takes says nothing of what it shows.
+settings.register_profile("envspin", deadline=None)
+settings.load_profile("envspin")
 
 pytest_plugins = ["pytester", "tests.registry.fixtures"]
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from envspin.errors import EngineError, EnvspinError, UsageError
+from envspin.errors import EnvspinError, UsageError
 from envspin.events import TeardownFinished, TeardownStarted
 from envspin.run.janitor import grant_lease, list_environment, remove_environment, sweep
 from envspin.run.naming import DEFAULT_TTL
@@ -55,9 +55,10 @@ def tear_down(
 def _remove_or_abandon(engine: Engine, env: str, run_id: str | None, journal: Journal) -> Counter[str]:
     try:
         removed = remove_environment(engine, env, run_id=run_id)
-    except EngineError as error:
+    except Exception as error:
         promise = journal.abandon()
-        error.context = (*error.context, *([promise] if promise else ()))
+        if isinstance(error, EnvspinError) and promise:
+            error.context = (*error.context, promise)
         raise
     journal.close()
     return removed

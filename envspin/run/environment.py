@@ -140,14 +140,7 @@ class Environment:
         containers = [each for each in resources if each.kind == "container"]
         if not containers:
             raise UsageError(f"there is no environment {name!r}", hint="`envspin ls` lists them")
-        labels = containers[0].labels
-        identity = Identity(
-            env=name,
-            topology=labels.get(naming.TOPOLOGY, ""),
-            run_id=labels.get(naming.RUN, ""),
-            owner=labels.get(naming.OWNER, ""),
-            expires=naming.read_expiry(labels) or 0.0,
-        )
+        identity = Identity.read(containers[0].labels)
         record = read_record(name, identity.run_id) or Record(name, identity.run_id, ready_seconds=0.0)
         host = find_host(engine.info())
         handles = {}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from envspin.errors import EngineError
 from envspin.run import naming
 from envspin.run.janitor import Reason, group_by_run, list_doomed, remove_doomed
+from envspin.run.ownership import read_host
 from envspin.run.record import state_directory
 
 if TYPE_CHECKING:
@@ -71,14 +72,14 @@ def collect_files(engine: Engine, *, older_than: float = 0.0, dry_run: bool = Fa
     """Remove files of ours that nobody needs any more and that are older than ``older_than`` seconds; return them.
 
     These are records of runs that this engine does not hold any more, and logs of watchers after a week. A record of
-    another engine, or of one that it does not name, is not looked for anywhere: it is kept for a week, too.
+    another engine or machine, or of one that it does not name, is not looked for anywhere: it is kept for a week, too.
     """
     now = time.time()
     records = {path: _read_origin(path) for path in _list_files("environments", "*.json")}  # before the engine is asked
-    address = engine.info().address
+    here = (engine.info().address, read_host())
     living = {run_id for _, run_id in group_by_run(engine.list_resources({naming.ENV: None}))}
-    gone = [path for path, (run, origin) in records.items() if run not in living and origin == address]
-    unknown = [path for path, (run, origin) in records.items() if run not in living and origin != address]
+    gone = [path for path, (run, origin) in records.items() if run not in living and origin == here]
+    unknown = [path for path, (run, origin) in records.items() if run not in living and origin != here]
     old = [path for path in (*unknown, *list_watcher_logs()) if _read_age(path, now) > KEPT_SECONDS]
     stale = [path for path in (*gone, *old) if _read_age(path, now) >= older_than]
     if not dry_run:
@@ -108,10 +109,10 @@ def _read_age(path: Path, now: float) -> float:
         return 0.0
 
 
-def _read_origin(path: Path) -> tuple[str, str]:
-    """Return a record's run and engine; empty where it does not say."""
+def _read_origin(path: Path) -> tuple[str, tuple[str, str]]:
+    """Return a record's run, and its engine and machine; empty where it does not say."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return str(document["run_id"]), str(document.get("engine", ""))
+        return str(document["run_id"]), (str(document.get("engine", "")), str(document.get("host", "")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # of another version, or damaged
-        return "", ""
+        return "", ("", "")

@@ -8,23 +8,29 @@ volume that says until when (labels of containers cannot be changed, a lease can
 from __future__ import annotations
 
 import secrets
+import threading
+import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
+from zlib import crc32
 
 from envspin.engine.base import Resource, VolumeSpec
-from envspin.errors import EngineError
+from envspin.errors import EngineError, EngineUnreachableError, UnansweredError
 from envspin.run import naming
 from envspin.run.clock import read_clock, read_number
+from envspin.run.daemons import DaemonExecutor
 from envspin.run.departures import Departures, find_common_labels
+from envspin.run.machine_lock import machine_lock
 from envspin.run.ownership import Liveness, judge
 from envspin.run.record import forget_record
 from envspin.run.watcher.journal import NoJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Executor, Future
+    from contextlib import AbstractContextManager
 
     from envspin.engine.base import Engine, EngineInfo
     from envspin.run.clock import Clock
@@ -32,6 +38,14 @@ if TYPE_CHECKING:
     from envspin.run.watcher.journal import Journal
 
 REMOVALS_AT_ONCE = 8
+SWEEPS_AT_ONCE = 4
+RUN_LOCKS = 16
+RUN_LOCK_SECONDS = 2.0
+REMOVAL_ATTEMPTS = 5
+ATTEMPT_SECONDS = 0.2
+"""How often something is removed that is listed again afterwards, and the time between."""
+
+UNHEARD = (UnansweredError, EngineUnreachableError)
 
 Group = TypeVar("Group")
 
@@ -62,13 +76,6 @@ def group_by_environment(resources: Iterable[Resource]) -> dict[str, list[Resour
     for resource in filter(naming.is_ours, resources):
         groups.setdefault(resource.labels[naming.ENV], []).append(resource)
     return groups
-
-
-def find_doomed(
-    groups: Mapping[Group, list[Resource]], *, clock: Clock, judge_owner: Callable[[str], Liveness]
-) -> dict[Group, list[Resource]]:
-    """Return the groups (environments or runs) for which ``find_reason`` finds one, with all that belongs to them."""
-    return {name: found for name, found in groups.items() if find_reason(found, clock, judge_owner) is not None}
 
 
 def find_reason(resources: Iterable[Resource], clock: Clock, judge_owner: Callable[[str], Liveness]) -> Reason | None:
@@ -114,13 +121,21 @@ def remove_environment(
 
     With ``run_id`` only what that run made: another environment may have taken the name since. Lists again until
     nothing is found, because an object that was being created when its owner ended may appear late. Raises
-    EngineError for the first object that cannot be removed, after trying all.
+    EngineError for the first object that cannot be removed, after trying all, and for one that the engine still lists
+    after it has said that it was removed.
     """
     removed: Counter[str] = Counter()
+    attempts: Counter[str] = Counter()
     pending = list_environment(engine, name, run_id) if resources is None else resources
     while pending:
+        stubborn = [f"{each.kind} {each.name}" for each in pending if attempts[each.id] >= REMOVAL_ATTEMPTS]
+        if stubborn:
+            raise EngineError(f"the engine still lists what it was told to remove: {', '.join(stubborn)}")
+        attempts.update(each.id for each in pending)
         removed += remove_resources(engine, pending)
         pending = list_environment(engine, name, run_id)
+        if any(attempts[each.id] for each in pending):
+            time.sleep(ATTEMPT_SECONDS)
     forget_record(name, run_id)
     return removed
 
@@ -145,6 +160,8 @@ def remove_resources(engine: Engine, resources: list[Resource]) -> Counter[str]:
     failures: list[EngineError] = []
 
     def remove(resource: Resource) -> None:
+        if any(isinstance(each, UNHEARD) for each in failures):
+            return  # an engine that does not answer is not asked once for each object
         try:
             engine.remove(resource)
         except EngineError as error:
@@ -152,23 +169,29 @@ def remove_resources(engine: Engine, resources: list[Resource]) -> Counter[str]:
         else:
             removed.append(resource)
 
-    with ThreadPoolExecutor(REMOVALS_AT_ONCE, thread_name_prefix="envspin-remove") as pool:
-        wait([pool.submit(remove, each) for each in first])
+    with DaemonExecutor(REMOVALS_AT_ONCE, name="envspin-remove") as pool:
+        _await([pool.submit(remove, each) for each in first])
         _remove_levels(engine, pool, remove, levels)
-        wait([pool.submit(remove, each) for each in rest])
+        _await([pool.submit(remove, each) for each in rest])
     if failures:
         raise failures[0]
     return Counter(each.kind for each in removed)
 
 
 def _remove_levels(
-    engine: Engine, pool: ThreadPoolExecutor, remove: Callable[[Resource], None], levels: list[list[Resource]]
+    engine: Engine, pool: Executor, remove: Callable[[Resource], None], levels: list[list[Resource]]
 ) -> None:
     if len(levels) <= 1:
-        wait([pool.submit(remove, each) for level in levels for each in level])
+        _await([pool.submit(remove, each) for level in levels for each in level])
         return
     with Departures(engine, find_common_labels([each for level in levels for each in level])) as departures:
-        wait([future for level in levels for future in departures.begin(pool, remove, level)])
+        _await([future for level in levels for future in departures.begin(pool, remove, level)])
+
+
+def _await(futures: Iterable[Future[None]]) -> None:
+    """Wait for all, and raise what nobody expected."""
+    for future in wait(futures).done:
+        future.result()
 
 
 def _sort_by_depth(containers: Iterable[Resource]) -> list[list[Resource]]:
@@ -180,15 +203,25 @@ def _sort_by_depth(containers: Iterable[Resource]) -> list[list[Resource]]:
 
 
 def sweep(engine: Engine) -> dict[str, Counter[str]]:
-    """Remove every environment that nobody wants any more; return what was removed by environment.
+    """Remove every environment that nobody wants any more, some side by side; return what was removed by environment.
 
-    What cannot be removed is left to the next sweep, and keeps nothing else from going.
+    What cannot be removed is left to the next sweep, and keeps nothing else from going. No process is kept from ending
+    by what this does beside its other work.
     """
     info = engine.info()
     removed: dict[str, Counter[str]] = {}
-    for doomed in list_doomed(engine, info):
-        with suppress(EngineError):
-            removed[doomed.env] = removed.get(doomed.env, Counter()) + remove_doomed(engine, info, doomed)
+    pool = DaemonExecutor(SWEEPS_AT_ONCE, name="envspin-sweep")
+    try:
+        futures = {pool.submit(remove_doomed, engine, info, each): each.env for each in list_doomed(engine, info)}
+        wait(futures)
+    finally:
+        pool.shutdown(wait=False)
+    for future, env in futures.items():
+        error = future.exception()
+        if error is None:
+            removed[env] = removed.get(env, Counter()) + future.result()
+        elif not isinstance(error, EngineError) and threading.main_thread().is_alive():
+            raise error  # a process that is ending starts no threads any more: that is no fault
     return removed
 
 
@@ -206,12 +239,22 @@ def list_doomed(engine: Engine, info: EngineInfo) -> list[Doomed]:
 def remove_doomed(engine: Engine, info: EngineInfo, doomed: Doomed) -> Counter[str]:
     """Remove it, unless somebody has given it a lease since it was looked at; count what was removed by kind.
 
-    Raises EngineError for the first object that cannot be removed, after trying all.
+    Whoever does not let go of the run's lock is not waited for for long: at worst both remove the same. Raises
+    EngineError for the first object that cannot be removed, after trying all.
     """
-    resources = list_environment(engine, doomed.env, doomed.run_id)
-    if not resources or find_reason(resources, read_clock(), make_judge(info)) is None:
-        return Counter()
-    return remove_environment(engine, doomed.env, run_id=doomed.run_id, resources=resources)
+    with lock_run(doomed.run_id):
+        resources = list_environment(engine, doomed.env, doomed.run_id)
+        if not resources or find_reason(resources, read_clock(), make_judge(info)) is None:
+            return Counter()
+        return remove_environment(engine, doomed.env, run_id=doomed.run_id, resources=resources)
+
+
+def lock_run(run_id: str) -> AbstractContextManager[bool]:
+    """Hold the lock under which a run of this machine is judged and then removed, or kept; gives False without it.
+
+    Runs share a few locks, so that no file is left behind for each.
+    """
+    return machine_lock(f"run-{crc32(run_id.encode()) % RUN_LOCKS}", seconds=RUN_LOCK_SECONDS)
 
 
 def make_judge(info: EngineInfo) -> Callable[[str], Liveness]:

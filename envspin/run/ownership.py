@@ -2,17 +2,21 @@
 
 An owner is written into labels as ``host/boot/pidspace/pid/start``. Start time and boot id make a reused process id
 harmless. Where this process cannot judge (another machine, another pid namespace), the answer is "unknown" and only
-the environment's expiry counts.
+the environment's expiry counts. A boot id alone does not tell machines apart: those that were woken from one snapshot
+share it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
+
+MACHINE_ID = Path("/etc/machine-id")
 
 
 class Liveness(Enum):
@@ -28,10 +32,13 @@ class Owner:
     """A process, named so that it can be found again and not mistaken."""
 
     host: str
+    """As ``read_host`` says."""
     boot: str
     pid_space: str
+    """Empty where it cannot be told, as in a pid namespace that still has the /proc of another one."""
     pid: int
     start: str
+    """Empty where it cannot be told."""
 
     def __str__(self) -> str:
         return f"{self.host}/{self.boot}/{self.pid_space}/{self.pid}/{self.start}"
@@ -52,22 +59,22 @@ def describe_this_process() -> Owner:
 
 def describe_process(pid: int) -> Owner:
     """Return a living process of this machine as an owner."""
-    return Owner(platform.node(), read_boot_id(), _read_pid_space(), pid, _read_start(pid) or "")
+    pid_space = _read_pid_space()
+    return Owner(read_host(), read_boot_id(), pid_space, pid, (_read_start(pid) or "") if pid_space else "")
 
 
 def judge(text: str, *, engine_is_local: bool) -> Liveness:
     """Tell whether the owner written in a label lives.
 
-    On an engine of this machine, an owner of an earlier boot is dead; of a remote engine's objects, those of other
-    hosts cannot be judged.
+    Those of other hosts cannot be judged, whatever the engine: a socket of this machine may lead to another one. On an
+    engine of this machine, an owner of an earlier boot is dead.
     """
-    owner = Owner.parse(text)
-    if owner is None:
+    owner, here = Owner.parse(text), describe_this_process()
+    if owner is None or owner.host != here.host:
         return Liveness.UNKNOWN
-    here = describe_this_process()
     if owner.boot != here.boot:
-        return Liveness.DEAD if engine_is_local and owner.host == here.host else Liveness.UNKNOWN
-    if owner.pid_space != here.pid_space:
+        return Liveness.DEAD if engine_is_local else Liveness.UNKNOWN
+    if owner.pid_space != here.pid_space or not owner.pid_space or not owner.start:
         return Liveness.UNKNOWN
     try:
         start = _read_start(owner.pid)
@@ -90,6 +97,21 @@ def _is_hidden(pid: int) -> bool:
 
 
 @cache
+def read_host() -> str:
+    """Return what tells this machine from others: its name, and a hash of its id where it has one.
+
+    Neither does alone: machines made of one image may share the id, and many are called ``localhost``. Read once, for
+    a name may change while a process lives.
+    """
+    try:
+        machine_id = MACHINE_ID.read_bytes().strip()
+    except OSError:
+        return platform.node()
+    # machine-id(5) asks for an id of the application's own in place of the machine's
+    return f"{platform.node()}-{hashlib.sha256(b'envspin:' + machine_id).hexdigest()[:12]}"
+
+
+@cache
 def read_boot_id() -> str:
     """Return what tells this boot of this machine from all others."""
     try:
@@ -100,9 +122,11 @@ def read_boot_id() -> str:
         return str(round(psutil.boot_time()))
 
 
-@cache
 def _read_pid_space() -> str:
+    """Return which processes the ids of processes mean; not remembered, for a forked child may be in another space."""
     try:
+        if Path("/proc/self").readlink() != Path(str(os.getpid())):
+            return ""  # /proc shows the processes of another namespace
         return str(Path("/proc/self/ns/pid").stat().st_ino)
     except OSError:
         return "host"

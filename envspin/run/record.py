@@ -39,6 +39,8 @@ class Record:
     services: dict[str, ServiceRecord] = field(default_factory=dict)
     engine: str = ""
     """The address of the engine that it runs on."""
+    host: str = ""
+    """Where that address is meant: it leads elsewhere on another machine, and homes may be shared."""
 
 
 def state_directory() -> Path:

@@ -232,8 +232,11 @@ class Runner:
 
     def _explain_timeout(self, timeout: float | None) -> EnvspinTimeout:
         unready = [run for run in self.services.values() if run.ready_at is None]
-        lines = [line for run in unready for line in self._describe_unready(run)]
-        hint = "raise --timeout (or the topology's x-envspin.timeout); `envspin plan` shows the critical path"
+        waits = self._steps.waits.look()
+        lines = [f"still waiting: {what}" for what, _ in waits]
+        lines += [line for run in unready for line in self._describe_unready(run)]
+        patience = "raise --timeout (or the topology's x-envspin.timeout); `envspin plan` shows the critical path"
+        hint = "; or ".join([*dict.fromkeys(advice for _, advice in waits), patience])
         return EnvspinTimeout(f"the environment was not ready after {timeout:g} s", context=lines, hint=hint)
 
     def _describe_unready(self, run: ServiceRun) -> list[str]:

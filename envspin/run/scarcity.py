@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from envspin.errors import EngineError, ExhaustedError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from envspin.run.subnets import WantedNetwork
 
 DEFAULT_PATIENCE = 300.0
-"""Seconds to wait where the environment has no timeout of its own."""
+"""Seconds to wait where the environment has no timeout of its own, which would end the whole start."""
 
 PACE = 0.5
 """Seconds between two attempts."""
@@ -32,10 +33,29 @@ Value = TypeVar("Value")
 
 
 def choose_patience(timeout: float | None, *, no_wait: bool) -> float:
-    """Return the seconds to wait for what has run out: up to the environment's timeout, 0 where it must not wait."""
+    """Return the seconds to wait for what has run out: 0 where it must not wait, no end where a timeout sets one."""
     if no_wait:
         return 0.0
-    return DEFAULT_PATIENCE if timeout is None else timeout
+    return DEFAULT_PATIENCE if timeout is None else math.inf
+
+
+class Waits:
+    """What the threads of a run wait for now, and what helps; each thread notes its own, any may look."""
+
+    def __init__(self) -> None:
+        self._waits: dict[int, tuple[str, str]] = {}
+
+    def begin(self, what: str, advice: str) -> None:
+        """Note what this thread waits for."""
+        self._waits[threading.get_ident()] = (what, advice)
+
+    def end(self) -> None:
+        """Note that this thread waits no more."""
+        self._waits.pop(threading.get_ident(), None)
+
+    def look(self) -> list[tuple[str, str]]:
+        """Return each thing that is waited for, with what helps, once."""
+        return list(dict.fromkeys(self._waits.copy().values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,7 @@ class Queue:
     seconds: float
     cancelled: threading.Event
     on_wait: Callable[[str], None]
+    waits: Waits = field(default_factory=Waits)
 
     def obtain(self, attempt: Callable[[], Value], kind: Kind) -> Value:
         """Attempt until it works; ``kind`` is that of the objects which hold what runs out.
@@ -53,6 +74,12 @@ class Queue:
         Tells once that it waits. Raises ExhaustedError when the time is over, with those who hold it all, or the run
         is cancelled; whatever else ``attempt`` raises goes through.
         """
+        try:
+            return self._obtain(attempt, kind)
+        finally:
+            self.waits.end()
+
+    def _obtain(self, attempt: Callable[[], Value], kind: Kind) -> Value:
         began, is_told = time.monotonic(), False
         while True:
             try:
@@ -64,22 +91,28 @@ class Queue:
                 if waited >= self.seconds:
                     raise self._explain(error, kind, waited) from error
                 if not is_told:
-                    self.on_wait(f"{error.message}; {_say_holders(count_held(self.engine, kind), kind)}")
+                    what = f"{error.message}; {_say_holders(count_held(self.engine, kind), kind)}"
+                    self.waits.begin(what, _advise(error))
+                    self.on_wait(what)
                     is_told = True
             self.cancelled.wait(min(PACE, self.seconds - waited))
 
     def _explain(self, error: ExhaustedError, kind: Kind, waited: float) -> ExhaustedError:
         patience = f"waited for one for {waited:.1f} s" if self.seconds else "not waited for, as --no-wait says"
         holders = _say_holders(count_held(self.engine, kind), kind)
-        advice = "`envspin ls` lists environments, `envspin down ENV` removes one"
-        hint = f"{advice}; or {error.hint}" if error.hint else advice
-        return ExhaustedError(error.message, context=(*error.context, patience, holders), hint=hint)
+        return ExhaustedError(error.message, context=(*error.context, patience, holders), hint=_advise(error))
+
+
+def _advise(error: ExhaustedError) -> str:
+    advice = "`envspin ls` lists environments, `envspin down ENV` removes one"
+    return f"{advice}; or {error.hint}" if error.hint else advice
 
 
 class NetworkMaker:
     """Makes the networks of one environment, and knows which it has still to make."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, engine_is_local: bool = True) -> None:
+        self._engine_is_local = engine_is_local
         self._lock = threading.Lock()  # guards what is made; held while a thread waits for room, for all need that
         self._made: set[str] = set()
 
@@ -97,7 +130,12 @@ class NetworkMaker:
 
             def attempt() -> str:
                 return create_network(
-                    queue.engine, wanted[name], others=others, lock_seconds=lock_seconds, creating=creating
+                    queue.engine,
+                    wanted[name],
+                    others=others,
+                    lock_seconds=lock_seconds,
+                    creating=creating,
+                    engine_is_local=self._engine_is_local,
                 )
 
             queue.obtain(attempt, "network")

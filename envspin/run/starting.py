@@ -29,9 +29,11 @@ from envspin.run.images import ImageRules
 from envspin.run.locks import check_platform, find_lock, warn_of_unlocked
 from envspin.run.naming import DEFAULT_TTL, Identity
 from envspin.run.notifier import Notifier
+from envspin.run.ownership import read_host
 from envspin.run.preflight import check_inputs
 from envspin.run.record import Record, ServiceRecord, write_record
 from envspin.run.runner import Runner
+from envspin.run.scarcity import NetworkMaker
 from envspin.run.service import ServiceHandle
 from envspin.run.steps import Steps
 from envspin.run.watch import Watch
@@ -145,6 +147,7 @@ class Start:
             no_wait=self.options.no_wait,
             on_wait=lambda what: notifier.tell(ResourceAwaited(what, notifier.elapsed())),
             timeout=timeout,
+            networks=NetworkMaker(engine_is_local=self.info.is_local),
         )
 
     def _make_handle(self, run: ServiceRun, host: str) -> ServiceHandle:
@@ -176,6 +179,7 @@ class Start:
             masked_exports=self.expand_exports(handles, is_masked=True),
             services={name: self._make_service_record(run) for name, run in runs.items()},
             engine=self.info.address,
+            host=read_host(),
         )
 
     def expand_exports(self, handles: Mapping[str, ServiceHandle], *, is_masked: bool = False) -> dict[str, str]:

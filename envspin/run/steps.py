@@ -19,7 +19,7 @@ from envspin.run.diagnostics import Trouble
 from envspin.run.files import pack_grants
 from envspin.run.images import ImageRules, ensure_image
 from envspin.run.probes import DeadlinePassed, Hopeless, WaitCancelled, describe, wait_until_ready
-from envspin.run.scarcity import NetworkMaker, Queue, choose_patience
+from envspin.run.scarcity import NetworkMaker, Queue, Waits, choose_patience
 from envspin.run.subnets import WantedNetwork
 from envspin.run.target import bind_probers
 from envspin.run.watcher.journal import NoJournal
@@ -95,6 +95,8 @@ class Steps:
     timeout: float | None = None
     """The seconds that the whole environment may take: what has run out is waited for that long."""
     networks: NetworkMaker = field(default_factory=NetworkMaker)
+    waits: Waits = field(default_factory=Waits)
+    """What has run out and is waited for now."""
 
     def make_network(self, name: str) -> None:
         """Create a network of the topology on a subnet of its own; wait for one where none is left."""
@@ -115,7 +117,7 @@ class Steps:
 
     def _queue(self) -> Queue:
         patience = choose_patience(self.timeout, no_wait=self.no_wait)
-        return Queue(self.engine, patience, self.cancelled, self.on_wait)
+        return Queue(self.engine, patience, self.cancelled, self.on_wait, self.waits)
 
     def make_volume(self, name: str) -> None:
         """Create a named volume of the topology."""

@@ -1,7 +1,8 @@
 """Small subnets for environments, so that hundreds of networks fit beside everything else on the machine.
 
 An engine's default pools hold about 30 networks. Subnets are chosen from a pool of our own, away from the engine's
-networks and the host's routes; the pool can be moved with ``ENVSPIN_SUBNETS`` (CIDR).
+networks and the host's routes. Where all of a pool is routed elsewhere, as by a VPN, the next one is taken;
+``ENVSPIN_SUBNETS`` names others (CIDR, with commas between).
 
 They are handed out under a lock of the machine, and only while there is room for all networks that the environment
 still has to make. So whoever was given one last can go on, end, and give room to the others: environments that each
@@ -14,7 +15,7 @@ import os
 import random
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
 
     from envspin.engine.base import Engine, NetworkSpec
 
-DEFAULT_POOL = "10.213.0.0/16"
+DEFAULT_POOLS = "10.213.0.0/16,172.30.0.0/16,192.168.208.0/20"
 SMALLEST_PREFIX = 28
 RESERVED_ADDRESSES = 3
 """Network, gateway and broadcast."""
 
 WIDEST_PREFIX = 8
 """A route that is wider leads to the world, not to a network: a default route, or a VPN's two halves of one."""
+
+FOREIGN_PREFIX = 23
+"""A network or route as wide as this is no environment's: it does not go when one ends."""
 
 ATTEMPTS = 20
 LOCK_SECONDS = 5.0
@@ -47,7 +51,7 @@ RTF_GATEWAY = 0x2
 ANY = "any"
 DIRECT = "direct"
 _IGNORED_TYPES = {"BROADCAST", "MULTICAST", "ANYCAST", "THROW"}
-POOL_HINT = "set ENVSPIN_SUBNETS to another private range, such as 172.30.0.0/16"
+POOL_HINT = "set ENVSPIN_SUBNETS to another private range, such as 10.77.0.0/16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +78,21 @@ def create_network(
     others: Sequence[WantedNetwork] = (),
     lock_seconds: float = LOCK_SECONDS,
     creating: Callable[[str], AbstractContextManager[None]] = _take_no_note,
+    engine_is_local: bool = True,
 ) -> str:
     """Create a network on a subnet that nobody uses, and return its id.
 
-    ``others`` are those that its environment has still to make; ``creating`` surrounds each attempt. Raises
-    ExhaustedError where there is not room for all of them now, EngineError where there never will be. Whoever does
-    without the lock may take a subnet between our look and our create: an overlap that the engine refuses picks
-    another one.
+    ``others`` are those that its environment has still to make; ``creating`` surrounds each attempt. What this machine
+    routes matters only to an engine that ``engine_is_local``. Raises ExhaustedError where there is not room for all of
+    them now, EngineError where there never will be. Whoever does without the lock may take a subnet between our look
+    and our create: an overlap that the engine refuses picks another one.
     """
     with machine_lock("subnets", seconds=lock_seconds):
-        taken = list_taken(engine.list_subnets())
-        _require_size([wanted, *others], taken)
+        taken = list_taken(engine.list_subnets(), with_routes=engine_is_local)
+        pool = choose_pool(taken)
+        _require_size([wanted, *others], pool)
         for _ in range(ATTEMPTS):
-            subnet = _place([wanted, *others], taken)[0]
+            subnet = _place([wanted, *others], pool, taken)[0]
             try:
                 with creating(wanted.spec.name):
                     return engine.create_network(replace(wanted.spec, subnet=str(subnet)))
@@ -94,41 +100,35 @@ def create_network(
                 if "overlap" not in error.message.lower():
                     raise
                 taken.append(subnet)
-    raise _explain_full(wanted)
+    raise _explain_full(wanted, pool)
 
 
-def _require_size(wanted: Sequence[WantedNetwork], taken: Iterable[IPv4Network]) -> None:
+def _require_size(wanted: Sequence[WantedNetwork], pool: IPv4Network) -> None:
     """Raise EngineError where the pool has no room for these networks, whatever others give back."""
-    pool = read_pool()
-    wider = (each for each in taken if WIDEST_PREFIX <= each.prefixlen < pool.prefixlen)
-    wall = next((each for each in wider if each.overlaps(pool)), None)
-    if wall is not None:
-        message = f"no subnet of {pool} is free: all of it is part of {wall}, a network or route of this machine"
-        raise EngineError(message, hint=POOL_HINT)
     try:
-        _place(wanted, ())
+        _place(wanted, pool, ())
     except ExhaustedError:
         largest = max(each.members for each in wanted)
         what = f"{len(wanted)} networks" if len(wanted) > 1 else f"{largest} containers on one network"
         raise EngineError(f"{pool} is too small for an environment with {what}", hint=POOL_HINT) from None
 
 
-def _place(wanted: Sequence[WantedNetwork], taken: Iterable[IPv4Network]) -> list[IPv4Network]:
+def _place(wanted: Sequence[WantedNetwork], pool: IPv4Network, taken: Iterable[IPv4Network]) -> list[IPv4Network]:
     """Return a subnet for each network, in their order; raise ExhaustedError where not all of them fit."""
     occupied, placed = list(taken), dict[int, IPv4Network]()
     for index in sorted(range(len(wanted)), key=lambda index: wanted[index].prefix):  # the large ones need whole room
-        each, pool = wanted[index], read_pool()
+        each = wanted[index]
         choices = choose_subnets(pool, members=each.members, taken=occupied, randomness=random.SystemRandom())
         subnet = next(choices, None)
         if subnet is None:
-            raise _explain_full(each)
+            raise _explain_full(each, pool)
         occupied.append(subnet)
         placed[index] = subnet
     return [placed[index] for index in range(len(wanted))]
 
 
-def _explain_full(wanted: WantedNetwork) -> ExhaustedError:
-    return ExhaustedError(f"no free subnet for network {wanted.spec.name} in {read_pool()}", hint=POOL_HINT)
+def _explain_full(wanted: WantedNetwork, pool: IPv4Network) -> ExhaustedError:
+    return ExhaustedError(f"no free subnet for network {wanted.spec.name} in {pool}", hint=POOL_HINT)
 
 
 def find_prefix(members: int) -> int:
@@ -158,18 +158,42 @@ def choose_subnets(
         place = (place + step) % count
 
 
-def read_pool() -> IPv4Network:
-    """Return the pool to choose from; raise UsageError where the variable holds no IPv4 network."""
-    text = os.environ.get("ENVSPIN_SUBNETS", DEFAULT_POOL)
+def choose_pool(taken: Iterable[IPv4Network]) -> IPv4Network:
+    """Return the first pool of which some part is not for ever somebody else's.
+
+    Raises EngineError where there is none, UsageError as ``read_pools`` does.
+    """
+    used = list(taken)
+    walls = {pool: _find_walls(pool, used) for pool in read_pools()}
+    for pool, found in walls.items():
+        if not found:
+            return pool
+    covering = dict.fromkeys(str(wall) for found in walls.values() for wall in found)
+    places = f"{', '.join(map(str, walls))} is free: all of it is part of {', '.join(covering)}"
+    raise EngineError(f"no subnet of {places}, networks or routes of this machine", hint=POOL_HINT)
+
+
+def _find_walls(pool: IPv4Network, taken: Iterable[IPv4Network]) -> list[IPv4Network]:
+    """Return the wide networks that together cover all of the pool; none where they do not."""
+    prefixes = range(WIDEST_PREFIX, max(pool.prefixlen, FOREIGN_PREFIX + 1))
+    wide = [each for each in taken if each.prefixlen in prefixes and each.overlaps(pool)]
+    return wide if any(pool.subnet_of(each) for each in collapse_addresses(wide)) else []
+
+
+def read_pools() -> list[IPv4Network]:
+    """Return the pools to choose from, the first first; raise UsageError where the variable does not hold networks."""
+    texts = os.environ.get("ENVSPIN_SUBNETS", DEFAULT_POOLS).split(",")
     try:
-        return IPv4Network(text)
+        return [IPv4Network(text.strip()) for text in texts]
     except ValueError as error:
-        raise UsageError(f"ENVSPIN_SUBNETS: {error}", hint="write a range such as 10.213.0.0/16") from None
+        hint = "write a range such as 10.213.0.0/16, or several with commas between"
+        raise UsageError(f"ENVSPIN_SUBNETS: {error}", hint=hint) from None
 
 
-def list_taken(subnets: Iterable[str]) -> list[IPv4Network]:
+def list_taken(subnets: Iterable[str], *, with_routes: bool = True) -> list[IPv4Network]:
     """Return these subnets (an engine's) and everything that this machine routes or has an address in; IPv4 only."""
-    texts = dict.fromkeys([*subnets, *read_routes(), *read_forwarding()])
+    routes = [*read_routes(), *read_forwarding()] if with_routes else []
+    texts = dict.fromkeys([*subnets, *routes])
     networks = (ip_network(text, strict=False) for text in texts)
     return [network for network in networks if isinstance(network, IPv4Network)]
 

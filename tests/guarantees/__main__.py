@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import asdict
 
@@ -17,6 +18,7 @@ from .suites import Suite, load_suites
 def main() -> int:
     """Run what was asked for, say and keep what it came to, and return 1 if anything failed."""
     options = _parse()
+    heed_signals()
     only = set(filter(None, (options.only or "").split(",")))
     if options.mutations:
         return run_mutations(only, _say)
@@ -26,6 +28,13 @@ def main() -> int:
             result = _run(suite, lab, options)
             failed = failed or bool(result.failures)
     return 1 if failed else 0
+
+
+def heed_signals() -> None:
+    """Undo what may have been inherited: owners started under nohup, or in a shell's background, ignore signals."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _parse() -> argparse.Namespace:

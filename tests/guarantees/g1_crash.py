@@ -50,6 +50,11 @@ LATE_WATCHER_SECONDS = 100.0
 """How long a watcher may stay for a create whose answer its owner never saw."""
 
 
+MOST_WAITING = 4
+WAITING_SHARE = 0.06
+"""How many watchers may stay because their owner was killed between telling of a create and asking for it."""
+
+
 @dataclass
 class Met:
     """What many tries met, for the notes."""
@@ -167,6 +172,10 @@ def run_crashes(lab: Lab, *, count: int, seed: int) -> Tally:
         for batch in _batches(lab, met, count):
             tally.run(batch, lambda trial: try_crash(lab, trial, met, rig), workers=AT_ONCE)
         _await_waiting(tally, met)
+    if lab.only_index is None:
+        tally.check(met.kills >= count, f"only {met.kills} of {count} owners lived until they were killed")
+        most = max(MOST_WAITING, count * WAITING_SHARE)
+        tally.check(len(met.waiting) <= most, f"{len(met.waiting)} watchers stayed for a create that never came")
     met.write(tally.notes)
     return tally
 
@@ -251,5 +260,7 @@ def run_tree_kills(lab: Lab, *, count: int, seed: int) -> Tally:
         for batch in _batches(lab, met, count):
             tally.run(batch, lambda trial: try_tree_kill(lab, trial, met), workers=AT_ONCE)
     met.write(tally.notes)
-    tally.check(met.with_objects > count // 2 or lab.only_index is not None, "hardly anything was left by the killed")
+    if lab.only_index is None:
+        tally.check(met.kills >= count, f"only {met.kills} of {count} owners lived until they were killed")
+        tally.check(met.with_objects > count // 2, "hardly anything was left by the killed")
     return tally

@@ -33,6 +33,8 @@ PART = 250
 ENGINE_PART = 4
 AT_ONCE = 2
 READY = "now it is ready"
+SIGKILL = "9"
+"""As the engine's events say it."""
 
 Need = Literal["ready", "started", "completed"]
 
@@ -211,7 +213,7 @@ def _read_time(text: str) -> float:
 
 
 Events = Mapping[str, Mapping[str, float]]
-"""Service -> action -> when the engine saw it first."""
+"""Service -> action -> when the engine saw it first. ``gone`` is its death, or the signal that no process survives."""
 
 
 def _read_events(case: Case, since: float) -> Events:
@@ -220,8 +222,11 @@ def _read_events(case: Case, since: float) -> Events:
     try:
         filters = {"type": "container", "label": f"{naming.TOPOLOGY}={case.name}"}
         for event in client.events(since=since - 1, until=time.time(), filters=filters, decode=True):
-            service = event["Actor"]["Attributes"][naming.SERVICE]
-            found.setdefault(service, {}).setdefault(event["Action"], event["timeNano"] / 1e9)
+            facts, at = event["Actor"]["Attributes"], event["timeNano"] / 1e9
+            of_service = found.setdefault(facts[naming.SERVICE], {})
+            of_service.setdefault(event["Action"], at)
+            if event["Action"] == "die" or facts.get("signal") == SIGKILL:
+                of_service.setdefault("gone", at)
     finally:
         client.close()
     return found
@@ -244,7 +249,7 @@ def find_disorder(graph: Graph, events: Events, ready: Mapping[str, float]) -> l
 
 def _has_ended_after(needed: Mapping[str, float], dependent: Mapping[str, float]) -> bool:
     """Tell whether nobody asked for the end of one before the other had ended; what ended by itself may do so."""
-    return "kill" not in needed or dependent.get("die", needed["kill"] + 1) <= needed["kill"]
+    return "kill" not in needed or dependent.get("gone", needed["kill"] + 1) <= needed["kill"]
 
 
 @suite("G7", "the order of dependencies holds at every start, and in reverse at every end", full=10_000, part=PART)

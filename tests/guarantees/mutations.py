@@ -166,8 +166,8 @@ MUTATIONS: tuple[Mutation, ...] = (
             Edit("run/subnets.py", "randomness=random.SystemRandom()", "randomness=random.Random(0)"),
             Edit(
                 "run/subnets.py",
-                '            if "overlap" not in error.message.lower():\n                raise\n',
-                "            raise\n",
+                '                if "overlap" not in error.message.lower():\n                    raise\n',
+                "                raise\n",
             ),
         ),
     ),

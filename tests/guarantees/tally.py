@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import traceback
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import Random
 
 
 @dataclass
@@ -19,11 +19,11 @@ class Trial:
     seed: int
     index: int
     failures: list[str] = field(default_factory=list)
+    random: Random = field(init=False)
+    """Randomness that seed and number decide; one generator, so that no two draws of a try are the same."""
 
-    @property
-    def random(self) -> random.Random:
-        """Randomness that seed and number decide; the same each time it is asked for."""
-        return random.Random(f"{self.seed}/{self.index}")
+    def __post_init__(self) -> None:
+        self.random = Random(f"{self.seed}/{self.index}")
 
     def check(self, condition: object, message: str) -> bool:
         """Note ``message`` as a failure unless ``condition`` holds; return whether it holds."""

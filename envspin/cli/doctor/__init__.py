@@ -43,7 +43,7 @@ def _examine_engine(engine: Engine) -> Iterator[Finding]:
         yield engine_checks.describe_engine(info)
         yield engine_checks.check_ports(info, engine)
         yield engine_checks.check_direct_access(info, engine.list_subnets())
-        yield engine_checks.check_subnets(engine.list_subnets())
+        yield engine_checks.check_subnets(info, engine.list_subnets())
         yield engine_checks.check_leftovers(engine, info)
         if info.is_local:
             yield machine_checks.check_disk(machine_checks.find_data_root())

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 from envspin.cli.doctor.finding import Finding
 from envspin.cli.doctor.machine import suggest_install
 from envspin.engine.docker.client import find_address
-from envspin.errors import EngineUnreachableError, UsageError
+from envspin.errors import EngineError, EngineUnreachableError, UsageError
 from envspin.run.access import find_host
 from envspin.run.environment import Environment
 from envspin.run.inventory import list_environments
 from envspin.run.janitor import list_doomed
-from envspin.run.subnets import choose_subnets, list_taken, read_pool
+from envspin.run.subnets import choose_pool, choose_subnets, list_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from envspin.engine.base import Engine, EngineInfo
-    from envspin.errors import EngineError
 
 CONNECT_SECONDS = 2.0
 SAMPLE_MEMBERS = 12
@@ -147,17 +146,19 @@ def _owns_address(address: str) -> bool:
         return True
 
 
-def check_subnets(subnets: Iterable[str]) -> Finding:
-    """See whether a network of an environment finds room in the pool of addresses."""
+def check_subnets(info: EngineInfo, subnets: Iterable[str]) -> Finding:
+    """See whether a network of an environment finds room in the pools of addresses."""
+    fix = "export ENVSPIN_SUBNETS=<another private range, such as 10.77.0.0/16>"
+    taken = list_taken(subnets, with_routes=info.is_local)
     try:
-        pool = read_pool()
+        pool = choose_pool(taken)
     except UsageError as error:
         return Finding("subnets", "fail", error.message, error.hint)
-    taken = list_taken(subnets)
-    fix = "export ENVSPIN_SUBNETS=<another private range, such as 172.30.0.0/16>"
+    except EngineError as error:
+        return Finding("subnets", "fail", error.message, fix)
     choices = choose_subnets(pool, members=SAMPLE_MEMBERS, taken=taken, randomness=random.SystemRandom())
     if next(choices, None) is None:
-        return Finding("subnets", "fail", f"no room in {pool}: networks or routes of this machine cover it", fix)
+        return Finding("subnets", "fail", f"no room in {pool}: networks or routes of this machine fill it", fix)
     return Finding("subnets", "ok", f"room in {pool}")
 
 

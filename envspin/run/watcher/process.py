@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from envspin.errors import EngineError
 from envspin.run.ownership import describe_this_process
+from envspin.run.record import state_directory
 from envspin.run.watcher import waiting
 
 if TYPE_CHECKING:
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 ACKNOWLEDGEMENT_SECONDS = 20.0
 """How long a watcher may take to start; on an idle machine it takes 0.02 s."""
 
-NEEDED = ("HOME", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV")
+REAP_SECONDS = 5.0
+
+NEEDED = ("HOME", "LOGNAME", "PATH", "PYTHONHOME", "SSH_AUTH_SOCK", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV")
 NEEDED_OF_DOCKER = ("API_VERSION", "CERT_PATH", "CONFIG", "CONTEXT", "HOST", "TLS", "TLS_VERIFY")
 """Of all that begins with ``DOCKER_``: CI jobs keep passwords under such names."""
+ROOT = Path(waiting.__file__).parents[3]
+"""The folder that holds the package."""
 NEEDED_FAMILIES = ("ENVSPIN_", "LC_", "LANG", "LD_", "SSL_CERT_", "XDG_")
 FOLDERS = ("DOCKER_CERT_PATH", "DOCKER_CONFIG", "ENVSPIN_STATE_DIR")
 """What may be written from the current folder, which is another one for the watcher."""
@@ -79,13 +84,21 @@ class Watcher:
             if self._starting is not None:
                 self._await_start()
 
+    def let_go(self) -> None:
+        """Forget all in a forked child: the process is the parent's, and the lock may be held by a thread of it."""
+        self._lock = threading.Lock()
+        self._book = waiting.Book()
+        self._starting = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
     def _await_start(self) -> None:
         if not self._hear_acknowledgement():
             self._stop()  # whatever was in its way may have passed
             self._start()
             if not self._hear_acknowledgement():
-                self._stop()
-                raise _explain_failure("it ended, or said nothing, before it watched")
+                raise _explain_failure(self._stop() or "it ended, or said nothing, before it watched")
 
     def _hear_acknowledgement(self) -> bool:
         """Wait for the word of a new process, and for the end of its short-lived parent."""
@@ -96,20 +109,29 @@ class Watcher:
         except OSError:
             heard = False
         if heard:
-            self._starting.wait()
+            self._reap(self._starting)
             self._starting = None
         return heard
 
+    @staticmethod
+    def _reap(process: subprocess.Popen[bytes]) -> str:
+        """Wait for a process's end and return the last line that it wrote."""
+        try:
+            _, errors = process.communicate(timeout=REAP_SECONDS)
+        except subprocess.TimeoutExpired:  # a child of its own still holds the pipe
+            errors = b""
+        return errors.decode(errors="replace").strip().rpartition("\n")[2]
+
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        program = [sys.executable or "", "-I", "-S", waiting.__file__]
+        program = [sys.executable or "", *waiting.ALONE, waiting.__file__]
         with theirs:
             try:
                 self._starting = subprocess.Popen(
                     [*program, str(describe_this_process()), str(os.getpid())],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
                     cwd="/",
                     env=choose_environment(os.environ),
                 )
@@ -132,16 +154,18 @@ class Watcher:
             return False
         return True
 
-    def _stop(self) -> None:
-        """Let go of a process that has died or does not read; it leaves when its owner ends."""
+    def _stop(self) -> str:
+        """Let go of a process that has died or does not read; return its last words if it did not even start."""
+        said = ""
         if self._starting is not None:
             with suppress(OSError):
                 self._starting.kill()
-            self._starting.wait()
+            said = self._reap(self._starting)
             self._starting = None
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        return said
 
 
 _SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
@@ -166,7 +190,8 @@ def choose_environment(environ: Mapping[str, str]) -> dict[str, str]:
     needed = {*NEEDED, *(f"DOCKER_{name}" for name in NEEDED_OF_DOCKER)}
     kept = {name: value for name, value in environ.items() if name in needed or name.startswith(NEEDED_FAMILIES)}
     kept.update({name: str(Path(kept[name]).absolute()) for name in FOLDERS if kept.get(name)})
-    kept["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    kept["ENVSPIN_WATCHER_PATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in [str(ROOT), *sys.path])
+    kept["ENVSPIN_WATCHER_LOGS"] = str(state_directory().absolute() / "watchers")
     return kept
 
 
@@ -181,8 +206,7 @@ def find_watcher() -> Watcher:
 def _begin_anew() -> None:
     global _watcher
     inherited, _watcher = _watcher, Watcher()
-    if inherited._channel is not None:  # noqa: SLF001 - its lock may be held by a thread that is not here
-        inherited._channel.close()  # noqa: SLF001
+    inherited.let_go()
 
 
 os.register_at_fork(after_in_child=_begin_anew)

@@ -6,27 +6,25 @@ as long as one is missing the sweeps go on. While the engine is away, it waits f
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envspin.engine.docker import DockerEngine
 from envspin.engine.docker.client import find_address
-from envspin.errors import EngineError, EnvspinError
+from envspin.errors import EnvspinError
+from envspin.run import naming
 from envspin.run.janitor import find_leased, group_by_run, remove_resources
-from envspin.run.naming import OWNER
-from envspin.run.record import forget_record, state_directory
+from envspin.run.record import forget_record
 from envspin.run.watcher.waiting import Book
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from envspin.engine.base import Engine
 
@@ -47,29 +45,26 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_written = False
 
     def write(self, text: str) -> None:
         """Append a line with the time."""
+        self._is_written = True
         with suppress(OSError):  # a full disk must not end the clean-up
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
 
     def forget(self) -> None:
-        """Remove the log."""
-        self.path.unlink(missing_ok=True)
-
-
-def find_log(pid: int) -> Path:
-    """Return where the watcher with this process id writes."""
-    return state_directory() / "watchers" / f"{pid}.log"
+        """Remove the log, if there is one of ours."""
+        if self._is_written:
+            self.path.unlink(missing_ok=True)
 
 
 class Removal:
     """Removes the runs of one dead owner from one engine."""
 
-    def __init__(self, owner: str, book: Book, connect: Callable[[], Engine], log: Log) -> None:
-        self._owner = owner
+    def __init__(self, book: Book, connect: Callable[[], Engine], log: Log) -> None:
         self._runs = dict(book.runs)
         self._pending = {run: set(names) for run, names in book.pending.items() if names}
         self._connect = connect
@@ -83,26 +78,33 @@ class Removal:
         began = answered = clock()  # the latter moves while the engine is away: what hung with it may happen then
         empty = 0
         while empty < EMPTY_SWEEPS or (self._pending and clock() - answered < LATE_SECONDS):
-            try:
-                found = self._sweep()
-            except EnvspinError as error:
-                self._note(error.message)
-                if clock() - began > PATIENCE_SECONDS:
-                    self._log.write(f"given up; the next start of envspin removes what is left of {self._name_runs()}")
-                    return False
-                sleep(AWAY_SECONDS)
-                empty, answered = 0, clock()
+            found = self._try_to_sweep()
+            if found is None:
+                empty, answered, pause = 0, clock(), AWAY_SECONDS
             else:
-                empty = 0 if found else empty + 1
-                sleep(SWEEP_SECONDS if not self._pending else AWAY_SECONDS)
+                empty, pause = 0 if found else empty + 1, AWAY_SECONDS if self._pending else SWEEP_SECONDS
+            if found is not False and clock() - began > PATIENCE_SECONDS:
+                self._log.write(f"given up; the next start of envspin removes what is left of {self._name_runs()}")
+                return False
+            sleep(pause)
         return True
+
+    def _try_to_sweep(self) -> bool | None:
+        """Sweep and tell whether there was anything; None where that failed, which is in the log."""
+        try:
+            return self._sweep()
+        except EnvspinError as error:
+            self._note(error.message)
+        except Exception:  # noqa: BLE001 - an answer that nobody expected is no reason to leave things behind
+            self._note(traceback.format_exc())
+        return None
 
     def _sweep(self) -> bool:
         """Remove all that is there now of our runs; tell whether there was anything."""
         if self._engine is None:
             self._engine = self._connect()
         try:
-            groups = group_by_run(self._engine.list_resources({OWNER: self._owner}))
+            groups = group_by_run(self._engine.list_resources({naming.ENV: None}))
             if not self._is_judged:
                 self._let_go({run for _, run in find_leased(groups)})
                 self._is_judged = True
@@ -112,7 +114,7 @@ class Removal:
             remove_resources(self._engine, found)
             for run, (env, _) in self._runs.items():
                 forget_record(env, run)
-        except EngineError:
+        except Exception:
             self._disconnect()
             raise
         return bool(found)
@@ -152,20 +154,18 @@ def connect_to(address: str) -> Engine:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Remove the runs that these words tell of, engine by engine; the first argument is the owner's label."""
-    owner, *words = arguments
-    log = Log(find_log(os.getpid()))
-    book = Book()
+    """Remove the runs that words tell of, engine by engine; before them stand where to log, and the owner's label.
+
+    The label is there for people who look at processes: what belongs to a run says its own label.
+    """
+    path, _, *words = arguments
+    log, book = Log(Path(path)), Book()
     for word in words:
         book.note(word)
-    try:
-        addresses = {address for _, address in book.runs.values()}
-        removals = [Removal(owner, _select(book, each), partial(connect_to, each), log) for each in addresses]
-        with ThreadPoolExecutor(len(removals)) as pool:  # an engine that is away must not keep another one waiting
-            results = list(pool.map(Removal.run, removals))
-    except Exception:  # noqa: BLE001 - nobody else would ever hear of it
-        log.write(traceback.format_exc())
-        return 1
+    addresses = {address for _, address in book.runs.values()}
+    removals = [Removal(_select(book, each), partial(connect_to, each), log) for each in addresses]
+    with ThreadPoolExecutor(len(removals)) as pool:  # an engine that is away must not keep another one waiting
+        results = list(pool.map(Removal.run, removals))
     if all(results):
         log.forget()
         return 0
@@ -179,7 +179,3 @@ def _select(book: Book, address: str) -> Book:
             for word in book.list_words(run):
                 part.note(word)
     return part
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

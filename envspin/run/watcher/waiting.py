@@ -21,9 +21,11 @@ import os
 import select
 import signal
 import sys
+import time
 
 ACKNOWLEDGEMENT = b"+"
-REMOVAL = "envspin.run.watcher.removal"
+ALONE = ("-S", "-P", "-s")
+"""Options of an interpreter that imports from its standard library alone; unlike ``-I`` they heed PYTHONHOME."""
 
 POLL_SECONDS = 0.5
 """How often the owner is looked for where the system has no pidfd."""
@@ -31,6 +33,7 @@ POLL_SECONDS = 0.5
 CHUNK = 65536
 JOURNAL = 0
 """The descriptor of the socket to the owner."""
+ERRORS = 2
 
 
 class Book:
@@ -87,6 +90,11 @@ class Owner:
         except (OSError, AttributeError):  # an old kernel, or another system
             self.descriptor = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether its end can be seen for certain; else the end of its journal counts for it."""
+        return self.descriptor is not None or self._start is not None
+
     def has_ended(self) -> bool:
         """Look whether it lives; a process id that was given to another process does not count."""
         if self.descriptor is not None:
@@ -112,6 +120,14 @@ def leave_family() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.write(JOURNAL, ACKNOWLEDGEMENT)
+    silence(ERRORS)
+
+
+def silence(descriptor: int) -> None:
+    """Let go of what a descriptor leads to."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def listen(owner: Owner, book: Book, label: str) -> None:
@@ -134,6 +150,8 @@ def listen(owner: Owner, book: Book, label: str) -> None:
             if not chunk:
                 poller.unregister(JOURNAL)
                 is_open = False
+                if not owner.is_known:
+                    return
         elif has_ended:
             return
 
@@ -159,9 +177,15 @@ def remove_beside(label: str, book: Book, run: str) -> None:
 
 def become_removal(label: str, words: list[str]) -> None:
     """Go on as the program that removes; an interpreter with all packages this time."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, JOURNAL)  # the owner must notice if nobody reads its words any more
-    os.execv(sys.executable, [sys.executable, "-P", "-m", REMOVAL, label, *words])  # noqa: S606 - no shell is the point
+    silence(JOURNAL)  # the owner must notice if nobody reads its words any more
+    entry = os.path.join(os.path.dirname(__file__), "entry.py")  # noqa: PTH118, PTH120 - no pathlib here
+    log = f"{os.environ['ENVSPIN_WATCHER_LOGS']}/{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
+    try:
+        os.execv(sys.executable, [sys.executable, *ALONE, entry, log, label, *words])  # noqa: S606 - no shell is the point
+    except OSError as error:
+        os.makedirs(os.path.dirname(log), 0o700, exist_ok=True)  # noqa: PTH103, PTH120
+        with open(log, "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(f"nothing was removed, for {sys.executable} cannot be run any more: {error}\n")
 
 
 def main(arguments: list[str]) -> None:

@@ -117,7 +117,7 @@ def test_a_pool_without_room_fails(invoke, engine, monkeypatch):
     monkeypatch.setenv("ENVSPIN_SUBNETS", "nonsense")
     assert find(invoke, "subnets", code=4)["status"] == "fail"
     monkeypatch.setenv("ENVSPIN_SUBNETS", "172.17.128.0/24")  # within the engine's own bridge
-    assert "no room in 172.17.128.0/24" in str(find(invoke, "subnets", code=4)["message"])
+    assert "no subnet of 172.17.128.0/24 is free" in str(find(invoke, "subnets", code=4)["message"])
 
 
 def test_direct_access_needs_the_bridge_on_this_machine():

@@ -58,7 +58,7 @@ class FakeClient:
 
 
 GRAPH = Graph({"db": {}, "api": {"db": "ready"}}, set(), {"db": 0.0, "api": 0.0})
-GOOD = {"db": {"start": 1.0, "kill": 9.0, "die": 9.1}, "api": {"start": 2.0, "kill": 8.0, "die": 8.1}}
+GOOD = {"db": {"start": 1.0, "kill": 9.0, "gone": 9.1}, "api": {"start": 2.0, "kill": 8.0, "gone": 8.1}}
 
 
 def test_the_right_order_is_no_disorder():
@@ -70,7 +70,7 @@ def test_the_right_order_is_no_disorder():
     [
         (GOOD, {"db": 2.1}, "api started before db was ready"),
         (GOOD, {}, "api started before db was ready"),
-        ({**GOOD, "db": {"start": 1.0, "kill": 8.05, "die": 8.2}}, {"db": 1.5}, "db was ended before api"),
+        ({**GOOD, "db": {"start": 1.0, "kill": 8.05, "gone": 8.2}}, {"db": 1.5}, "db was ended before api"),
         ({**GOOD, "api": {"start": 2.0}}, {"db": 1.5}, "db was ended before api"),
     ],
 )
@@ -80,9 +80,9 @@ def test_a_broken_order_is_seen(events, ready, broken):
 
 def test_a_job_must_have_ended_before_what_waits_for_its_end():
     graph = Graph({"job": {}, "api": {"job": "completed"}}, {"job"})
-    early = {"job": {"start": 1.0, "die": 3.0}, "api": {"start": 2.0, "die": 9.0}}
+    early = {"job": {"start": 1.0, "die": 3.0}, "api": {"start": 2.0, "gone": 9.0}}
     assert find_disorder(graph, early, {}) == ["api started before job was completed"]
-    assert find_disorder(graph, {**early, "api": {"start": 3.5, "die": 9.0}}, {}) == []
+    assert find_disorder(graph, {**early, "api": {"start": 3.5, "gone": 9.0}}, {}) == []
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def state_directory(tmp_path, monkeypatch) -> Iterator[None]:
-    """Keep records and timings of these tests to themselves."""
+    """Keep records, timings and locks of these tests to themselves."""
     monkeypatch.setenv("ENVSPIN_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr("envspin.run.machine_lock.SHARED_FOLDER", tmp_path)
     return

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from envspin.engine.base import VolumeSpec
-from envspin.engine.fake import FakeEngine
+from envspin.engine.fake import FakeEngine, FakeImage, Line, Script
 from envspin.errors import EngineError
+from envspin.model import LogProbe
 from envspin.run import naming
+from envspin.run.environment import Environment
 from envspin.run.garbage import KEPT_SECONDS, collect_environments, collect_files, list_watcher_logs
 from envspin.run.naming import Identity
 from envspin.run.ownership import Owner, describe_this_process
-from envspin.run.record import Record, state_directory, write_record
+from envspin.run.record import Record, read_record, state_directory, write_record
+
+from ..builders import chain
 
 HERE = describe_this_process()
 DEAD = str(Owner(HERE.host, HERE.boot, HERE.pid_space, HERE.pid, "1"))
@@ -75,8 +79,10 @@ class TestFiles:
     def engine(self) -> FakeEngine:
         return FakeEngine()
 
-    def write(self, name: str, *, run: str = "gone", engine: str = "fake://", age: float = 0.0) -> Path:
-        write_record(Record(name, run, 1.0, engine=engine))
+    def write(
+        self, name: str, *, run: str = "gone", engine: str = "fake://", host: str = HERE.host, age: float = 0.0
+    ) -> Path:
+        write_record(Record(name, run, 1.0, engine=engine, host=host))
         path = state_directory() / "environments" / f"{name}.json"
         os.utime(path, (time.time() - age, time.time() - age))
         return path
@@ -97,10 +103,20 @@ class TestFiles:
         assert collect_files(engine) == [stale]
         assert (stale.exists(), kept.exists()) == (False, True)
 
-    @pytest.mark.parametrize("origin", ["unix:///elsewhere.sock", ""])
-    def test_that_of_another_engine_is_kept_for_a_week(self, engine, origin):
-        young = self.write("young", engine=origin, age=KEPT_SECONDS - HOUR)
-        old = self.write("old", engine=origin, age=KEPT_SECONDS + HOUR)
+    def test_a_record_tells_its_engine_and_machine(self):
+        engine = FakeEngine(default_image=FakeImage(Script(lines=(Line("ready"),))))
+        with Environment.up(chain({"db": ()}, ready=(LogProbe("ready"),)), engine=engine) as environment:
+            record = read_record(environment.name, environment.run_id)
+        assert (record.engine, record.host) == (engine.info().address, HERE.host)
+
+    @pytest.mark.parametrize(
+        "origin",
+        [{"engine": "unix:///elsewhere.sock"}, {"engine": ""}, {"host": "elsewhere"}, {"host": ""}],
+        ids=["another engine", "no engine", "another machine", "no machine"],
+    )
+    def test_that_of_another_engine_or_machine_is_kept_for_a_week(self, engine, origin):
+        young = self.write("young", **origin, age=KEPT_SECONDS - HOUR)
+        old = self.write("old", **origin, age=KEPT_SECONDS + HOUR)
         assert collect_files(engine) == [old]
         assert young.exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -11,16 +12,15 @@ import pytest
 from envspin.engine.base import ContainerSpec, NetworkSpec, Resource, VolumeSpec
 from envspin.engine.fake import FakeEngine, FakeImage
 from envspin.errors import EngineError
-from envspin.run import naming, ownership
+from envspin.run import janitor, naming, ownership
 from envspin.run.clock import Clock
 from envspin.run.janitor import (
-    find_doomed,
     find_leased,
     find_reason,
     grant_lease,
-    group_by_environment,
     group_by_run,
     list_doomed,
+    lock_run,
     measure_lease,
     remove_doomed,
     remove_environment,
@@ -86,8 +86,7 @@ def make_resource(
     ],
 )
 def test_judgement(resources, liveness, is_doomed):
-    doomed = find_doomed(group_by_environment(resources), clock=CLOCK, judge_owner=lambda _owner: liveness)
-    assert (doomed == {"e": resources}) is is_doomed
+    assert (find_reason(resources, CLOCK, lambda _owner: liveness) is not None) is is_doomed
 
 
 def test_nothing_at_all_is_not_doomed():
@@ -141,14 +140,6 @@ def test_a_container_is_no_lease_whatever_its_labels_say():
     assert find_leased({"e": [container], "f": [make_resource("l", lease=True, expires=NOW - 1)]}) == {"f"}
 
 
-def test_environments_are_judged_apart():
-    groups = group_by_environment([make_resource("a", env="one", owner="dead"), make_resource("b", env="two")])
-    doomed = find_doomed(
-        groups, clock=CLOCK, judge_owner=lambda owner: Liveness.DEAD if owner == "dead" else Liveness.ALIVE
-    )
-    assert list(doomed) == ["one"]
-
-
 def make_objects(engine: FakeEngine, labels: dict[str, str], prefix: str) -> None:
     engine.create_network(NetworkSpec(f"envspin-{prefix}-net", labels))
     engine.create_volume(VolumeSpec(f"envspin-{prefix}-vol", labels))
@@ -192,7 +183,71 @@ def test_what_cannot_be_removed_keeps_nothing_else_from_going():
             VolumeSpec(f"envspin-{name}-v", {**Identity.new("shop", name=name).labels(), naming.OWNER: owner})
         )
     engine.inject("remove", EngineError("busy"))
-    assert list(sweep(engine)) == ["two"]
+    first = list(sweep(engine))
+    assert len(first) == 1
+    assert sorted([*first, *sweep(engine)]) == ["one", "two"]
+
+
+class Waiting(FakeEngine):
+    """Removes what is called ``slow`` when everything else is gone, if that comes to pass."""
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__(default_image=FakeImage())
+        self.seconds, self.others_gone = seconds, threading.Event()
+
+    def remove(self, resource: Resource) -> None:
+        if resource.labels[naming.ENV].startswith("slow"):
+            assert self.others_gone.wait(self.seconds)
+        super().remove(resource)
+        if {each.labels[naming.ENV][:4] for each in self.list_resources({naming.ENV: None})} == {"slow"}:
+            self.others_gone.set()
+
+
+def test_what_is_stuck_does_not_keep_later_ones_waiting():
+    engine, owner = Waiting(seconds=30.0), find_dead_owner()
+    for name in ("slow1", "slow2", "third", "fourth"):
+        labels = {**Identity.new("shop", name=name).labels(), naming.OWNER: owner}
+        engine.create_volume(VolumeSpec(f"envspin-{name}-v", labels))
+    assert sorted(sweep(engine)) == ["fourth", "slow1", "slow2", "third"]
+
+
+ENDS_EARLY = """
+import threading
+from dataclasses import replace
+from envspin.engine.base import VolumeSpec
+from envspin.engine.fake import FakeEngine
+from envspin.run.clearing import sweep_quietly
+from envspin.run.naming import Identity
+
+class Stuck(FakeEngine):
+    def remove(self, resource):
+        under_way.release()
+        threading.Event().wait()
+
+engine, under_way = Stuck(), threading.Semaphore(0)
+for name in ("one", "two"):
+    identity = Identity.new("shop", name=name)
+    dead = replace(identity, owner=identity.owner.rpartition("/")[0] + "/1")
+    for part in ("a", "b"):
+        engine.create_volume(VolumeSpec(dead.object_name(part), dead.labels()))
+threading.Thread(target=sweep_quietly, args=(engine,), daemon=True).start()
+for _ in range(4):
+    under_way.acquire()
+"""
+
+
+def test_a_sweep_keeps_no_process_from_ending_and_says_nothing_then():
+    done = subprocess.run([sys.executable, "-c", ENDS_EARLY], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_fault_of_ours_in_a_sweep_is_not_hidden(monkeypatch):
+    engine = FakeEngine()
+    labels = {**Identity.new("shop", name="e").labels(), naming.OWNER: find_dead_owner()}
+    engine.create_volume(VolumeSpec("envspin-e-v", labels))
+    monkeypatch.setattr(engine, "remove", lambda _resource: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        sweep(engine)
 
 
 def test_the_dead_holder_of_a_name_goes_and_the_living_one_stays():
@@ -228,6 +283,16 @@ def test_a_lease_that_comes_between_look_and_removal_is_respected():
     engine.remove(lease)
     assert dict(remove_doomed(engine, info, doomed)) == {"container": 1, "network": 1, "volume": 1}
     assert remove_doomed(engine, info, doomed) == {}
+
+
+def test_a_lock_that_nobody_gives_back_keeps_nothing_from_going(monkeypatch):
+    monkeypatch.setattr("envspin.run.janitor.RUN_LOCK_SECONDS", 0.05)
+    engine = FakeEngine(default_image=FakeImage())
+    identity = Identity("e", "shop", "run", find_dead_owner(), time.time())
+    make_objects(engine, identity.labels(), "e")
+    with lock_run(identity.run_id) as is_held:
+        assert list(sweep(engine)) == ["e"]
+    assert is_held
 
 
 def test_a_lease_is_written_by_both_clocks_and_leaves_the_rest_of_the_identity_alone(monkeypatch):
@@ -274,42 +339,12 @@ def test_one_failure_does_not_keep_the_others():
     assert len(engine.list_resources({naming.ENV: "e"})) == 1
 
 
-def refuse(_pid, _signal):
-    raise PermissionError
-
-
-class TestOwnership:
-    def test_this_process_lives(self):
-        assert ownership.judge(str(ownership.describe_this_process()), engine_is_local=True) is Liveness.ALIVE
-
-    def test_a_process_that_has_ended_is_dead(self):
-        assert ownership.judge(find_dead_owner(), engine_is_local=True) is Liveness.DEAD
-
-    def test_a_reused_process_id_is_not_mistaken(self):
-        here = ownership.describe_this_process()
-        earlier = Owner(here.host, here.boot, here.pid_space, here.pid, "1")
-        assert ownership.judge(str(earlier), engine_is_local=True) is Liveness.DEAD
-
-    @pytest.mark.parametrize(("local", "expected"), [(True, Liveness.DEAD), (False, Liveness.UNKNOWN)])
-    def test_an_owner_before_the_last_boot_is_dead_on_this_machines_engine(self, local, expected):
-        here = ownership.describe_this_process()
-        earlier = Owner(here.host, "another-boot", here.pid_space, here.pid, here.start)
-        assert ownership.judge(str(earlier), engine_is_local=local) is expected
-
-    def test_another_pid_namespace_cannot_be_judged(self):
-        here = ownership.describe_this_process()
-        elsewhere = Owner(here.host, here.boot, "1", here.pid, here.start)
-        assert ownership.judge(str(elsewhere), engine_is_local=True) is Liveness.UNKNOWN
-
-    def test_a_process_that_may_not_be_seen_cannot_be_judged(self, monkeypatch):
-        here = ownership.describe_this_process()
-        monkeypatch.setattr(ownership, "_read_start", lambda _pid: None)  # as under `hidepid`
-        monkeypatch.setattr("os.kill", refuse)
-        assert ownership.judge(str(here), engine_is_local=True) is Liveness.UNKNOWN
-
-    def test_a_foreign_text_is_unknown(self):
-        assert ownership.judge("somebody", engine_is_local=True) is Liveness.UNKNOWN
-
-    def test_a_host_name_with_slashes_survives_the_label(self):
-        owner = Owner("a/b", "boot", "1", 2, "3")
-        assert Owner.parse(str(owner)) == owner
+def test_what_is_still_listed_after_its_removal_is_an_error_and_no_endless_loop(monkeypatch):
+    monkeypatch.setattr(janitor, "ATTEMPT_SECONDS", 0.0)
+    engine = FakeEngine(default_image=FakeImage())
+    make_objects(engine, Identity("e", "shop", "run", find_dead_owner(), time.time()).labels(), "e")
+    asked = []
+    monkeypatch.setattr(engine, "remove", asked.append)
+    with pytest.raises(EngineError, match="still lists"):
+        remove_environment(engine, "e")
+    assert len(asked) == 3 * janitor.REMOVAL_ATTEMPTS

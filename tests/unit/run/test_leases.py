@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from envspin.errors import EngineError, UsageError
 from envspin.run import naming
 from envspin.run.clock import Clock
 from envspin.run.inventory import EnvironmentSummary, list_environments
-from envspin.run.janitor import grant_lease, remove_environment, sweep
+from envspin.run.janitor import grant_lease, lock_run, remove_environment, sweep
 from envspin.run.leases import keep_environment
 from envspin.run.naming import Identity
 from envspin.run.ownership import Owner, describe_this_process
@@ -113,9 +114,66 @@ class TestKeeping:
             return create(spec)
 
         engine.create_volume = remove_first
-        with pytest.raises(UsageError, match="removed at the same moment"):
+        with pytest.raises(UsageError, match="being removed"):
             keep_environment(engine, "mine", seconds=HOUR)
         assert engine.list_resources({naming.ENV: None}) == []
+
+    def test_what_goes_one_by_one_at_the_same_moment_leaves_no_lease(self):
+        engine, _ = make_environment()
+        create, (first, *_) = engine.create_volume, engine.list_resources({naming.ENV: "mine"})
+
+        def remove_first(spec):
+            engine.remove(first)
+            return create(spec)
+
+        engine.create_volume = remove_first
+        with pytest.raises(UsageError, match="its time is up, and it is being removed"):
+            keep_environment(engine, "mine", seconds=HOUR)
+        assert list_leases(engine) == []
+
+    @pytest.mark.parametrize("lease", [None, -60.0], ids=["a dead owner's", "its lease is over"])
+    def test_what_a_sweep_has_begun_to_remove_cannot_be_kept(self, lease, monkeypatch):
+        monkeypatch.setattr("envspin.run.janitor.RUN_LOCK_SECONDS", 0.05)
+        engine, identity = make_environment()
+        if lease is not None:
+            grant_lease(engine, identity, expires=time.time() + lease)
+        remove, refusals = engine.remove, []
+
+        def keep_first(resource):
+            engine.remove = remove
+            with pytest.raises(UsageError, match="its time is up, and it is being removed") as caught:
+                keep_environment(engine, "mine", seconds=HOUR)
+            refusals.append(caught.value)
+            remove(resource)
+
+        engine.remove = keep_first
+        sweep(engine)
+        assert len(refusals) == 1
+        assert engine.list_resources({naming.ENV: None}) == []
+
+    def test_what_has_time_left_is_kept_whoever_holds_the_lock(self, monkeypatch):
+        monkeypatch.setattr("envspin.run.janitor.RUN_LOCK_SECONDS", 0.05)
+        engine, identity = make_environment()
+        grant_lease(engine, identity, expires=time.time() + HOUR)
+        with lock_run(identity.run_id) as is_held:
+            keep_environment(engine, "mine", seconds=2 * HOUR)
+        assert is_held
+        assert len(list_leases(engine)) == 1
+
+    def test_a_sweep_waits_for_the_keeper_and_sees_the_new_lease(self):
+        engine, _ = make_environment()
+        create, swept = engine.create_volume, []
+        sweeper = threading.Thread(target=lambda: swept.append(sweep(engine)))
+
+        def sweep_beside(spec):
+            sweeper.start()
+            return create(spec)
+
+        engine.create_volume = sweep_beside
+        keep_environment(engine, "mine", seconds=HOUR)
+        sweeper.join()
+        assert [counts.total() for each in swept for counts in each.values()] in ([], [0])
+        assert summarise(engine).state == "running"
 
     def test_a_kept_failure_stays_a_failure(self):
         engine, identity = make_environment()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import pytest
 
@@ -70,6 +70,16 @@ def test_a_subnet_is_waited_for_until_another_environment_has_ended():
     assert what.endswith("2 networks of 2 environments: one (1), two (1)")
 
 
+@pytest.mark.parametrize("is_local", [True, False])
+def test_what_this_machine_routes_matters_to_its_own_engine_alone(is_local, monkeypatch):
+    monkeypatch.setattr(subnets, "read_forwarding", lambda: ["10.99.0.0/16"])
+    engine = FakeEngine(default_image=FakeImage(Script(lines=(Line("ready"),))), is_local=is_local)
+    with ExitStack() as stack:
+        if is_local:
+            stack.enter_context(pytest.raises(EngineError, match=r"all of it is part of 10\.99\.0\.0/16"))
+        Environment.up(chain({"db": ()}, ready=(READY,)), engine=engine).close()
+
+
 def test_without_waiting_the_failure_names_who_holds_what():
     engine, awaiter = make_engine(), Awaiter()
     occupy(engine, "one", "two")
@@ -131,8 +141,24 @@ def test_environments_with_several_networks_do_not_wait_for_each_other_for_ever(
 def test_the_environments_own_timeout_ends_the_waiting():
     engine = make_engine()
     occupy(engine, "one", "two")
-    with pytest.raises(EnvspinTimeout):
-        Environment.up(chain({"db": ()}, ready=(READY,)), engine=engine, timeout=0.1)
+    with pytest.raises(EnvspinTimeout) as caught:
+        Environment.up(chain({"db": ()}, ready=(READY,)), engine=engine, timeout=0.5)
+    what, service = caught.value.context
+    assert what.startswith(f"still waiting: {FULL}")
+    assert what.endswith("2 networks of 2 environments: one (1), two (1)")
+    assert service == "db: waiting"
+    for word in ("`envspin ls`", "`envspin down ENV`", "ENVSPIN_SUBNETS", "--timeout"):
+        assert word in caught.value.hint
+    assert caught.value.exit_code == 124
+
+
+def test_a_timeout_does_not_tell_of_what_is_waited_for_no_more():
+    engine = FakeEngine(default_image=FakeImage(Script()))
+    engine.inject("start", ExhaustedError("no port is left"), times=2)
+    with pytest.raises(EnvspinTimeout) as caught:
+        Environment.up(chain({"db": ()}, ready=(READY,)), engine=engine, timeout=0.5)
+    assert not any("no port is left" in line for line in caught.value.context)
+    assert "envspin ls" not in caught.value.hint
 
 
 def test_a_start_without_a_free_port_is_tried_again():
@@ -179,6 +205,29 @@ class TestQueue:
         queue, told = make_queue()
         assert queue.obtain(Attempts(4), "network") == "value"
         assert told == ["all gone; no environment of envspin has a network"]
+        assert queue.waits.look() == []
+
+    def test_what_several_threads_wait_for_is_said_once_while_they_do(self):
+        queue, _ = make_queue()
+        everybody, seen = threading.Barrier(2), []
+
+        def wait_for_it() -> None:
+            attempts = Attempts(2)
+            attempts.react = lambda: look() if attempts.count == 2 else None
+            queue.obtain(attempts, "network")
+
+        def look() -> None:
+            everybody.wait(30)
+            seen.append([what for what, _ in queue.waits.look()])
+            everybody.wait(30)
+
+        threads = [threading.Thread(target=wait_for_it) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert seen == [["all gone; no environment of envspin has a network"]] * 2
+        assert queue.waits.look() == []
 
     def test_what_works_at_once_is_not_told(self):
         queue, told = make_queue()
@@ -238,7 +287,7 @@ class TestQueue:
 
 @pytest.mark.parametrize(
     ("timeout", "no_wait", "seconds"),
-    [(None, False, 300.0), (900.0, False, 900.0), (None, True, 0.0), (9.0, True, 0.0)],
+    [(None, False, 300.0), (900.0, False, float("inf")), (None, True, 0.0), (9.0, True, 0.0)],
 )
 def test_how_long_is_waited(timeout, no_wait, seconds):
     assert choose_patience(timeout, no_wait=no_wait) == seconds

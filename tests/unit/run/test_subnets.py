@@ -89,13 +89,59 @@ class TestChoice:
 
     def test_by_default_there_is_room_for_thousands(self, monkeypatch):
         monkeypatch.delenv("ENVSPIN_SUBNETS")
-        free = subnets.choose_subnets(subnets.read_pool(), members=12, taken=[], randomness=random.Random(1))
+        free = subnets.choose_subnets(subnets.choose_pool([]), members=12, taken=[], randomness=random.Random(1))
         assert len(set(free)) == 4096
 
-    def test_a_pool_that_is_none_is_a_usage_error(self, monkeypatch):
-        monkeypatch.setenv("ENVSPIN_SUBNETS", "everything")
+    @pytest.mark.parametrize("text", ["everything", "", "10.1.0.0/16,", "10.1.0.0/16,fd00::/64", "10.1.0.1/16"])
+    def test_a_pool_that_is_none_is_a_usage_error(self, monkeypatch, text):
+        monkeypatch.setenv("ENVSPIN_SUBNETS", text)
         with pytest.raises(UsageError, match="ENVSPIN_SUBNETS"):
-            subnets.read_pool()
+            subnets.read_pools()
+
+
+class TestPools:
+    @pytest.mark.parametrize(
+        ("taken", "chosen"),
+        [
+            ([], "10.213.0.0/16"),
+            (["0.0.0.0/1", "128.0.0.0/1", "8.0.0.0/7"], "10.213.0.0/16"),
+            (["10.0.0.0/8"], "172.30.0.0/16"),
+            (["10.213.0.0/16"], "172.30.0.0/16"),
+            (["10.213.0.0/17"], "10.213.0.0/16"),
+            (["10.213.128.0/17", "10.213.0.0/17"], "172.30.0.0/16"),
+            (["10.213.0.0/16", "172.16.0.0/12"], "192.168.208.0/20"),
+        ],
+    )
+    def test_the_next_default_is_for_where_others_cover_all_of_the_one_before(self, monkeypatch, taken, chosen):
+        monkeypatch.delenv("ENVSPIN_SUBNETS")
+        assert str(subnets.choose_pool(map(IPv4Network, taken))) == chosen
+
+    def test_what_environments_fill_is_given_back_and_no_reason_to_go_on(self, monkeypatch):
+        monkeypatch.setenv("ENVSPIN_SUBNETS", "10.99.0.0/27, 10.98.0.0/27")
+        full = [IPv4Network("10.99.0.0/28"), IPv4Network("10.99.0.16/28")]
+        assert str(subnets.choose_pool(full)) == "10.99.0.0/27"
+
+    def test_behind_a_vpn_that_routes_the_first_pool_networks_come_from_the_second(self, machine, monkeypatch):
+        monkeypatch.delenv("ENVSPIN_SUBNETS")
+        monkeypatch.setattr(subnets, "read_forwarding", lambda: ["10.0.0.0/8"])
+        engine = FakeEngine()
+        subnets.create_network(engine, want("one"))
+        (subnet,) = set(engine.list_subnets()) - set(FakeEngine().list_subnets())
+        assert IPv4Network(subnet).subnet_of(IPv4Network("172.30.0.0/16"))
+
+    def test_the_routes_of_this_machine_are_nothing_to_an_engine_elsewhere(self, monkeypatch):
+        monkeypatch.setattr(subnets, "read_forwarding", lambda: ["10.213.0.0/16"])
+        with pytest.raises(EngineError, match=r"all of it is part of 10\.213\.0\.0/16"):
+            subnets.create_network(FakeEngine(), want("one"))
+        subnets.create_network(FakeEngine(), want("one"), engine_is_local=False)
+
+    def test_where_all_are_covered_all_are_named(self, monkeypatch):
+        monkeypatch.setenv("ENVSPIN_SUBNETS", "10.99.0.0/16,172.30.0.0/16")
+        with pytest.raises(EngineError) as caught:
+            subnets.choose_pool([IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12")])
+        for word in ("10.99.0.0/16", "172.30.0.0/16", "10.0.0.0/8", "172.16.0.0/12"):
+            assert word in caught.value.message
+        assert not isinstance(caught.value, ExhaustedError)
 
 
 class TestRoutes:

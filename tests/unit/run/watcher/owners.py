@@ -26,9 +26,10 @@ T = TypeVar("T")
 
 PREAMBLE = """
 import json, os, signal, sys
+from pathlib import Path
 from envspin.run.watcher import journal, process
 
-sys.path.insert(0, {package!r})
+process.ROOT = Path({package!r})
 watcher = process.find_watcher()
 
 
@@ -52,8 +53,9 @@ REMOVAL = """
 import json, os, sys, time
 from pathlib import Path
 
+main = list  # what is called once this is imported
 folder = Path(__file__).parents[4]
-pid, start = sys.argv[1].split("/")[-2:]
+pid, start = sys.argv[2].split("/")[-2:]
 try:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 except OSError:
@@ -100,7 +102,7 @@ class Call:
     """One start of the removal."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self.label, *words = document["argv"]
+        self.log, self.label, *words = document["argv"]
         self.pid: int = document["pid"]
         self.parent: int = document["parent"]
         self.session: int = document["session"]

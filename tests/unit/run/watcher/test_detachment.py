@@ -225,7 +225,7 @@ def test_python_has_nothing_to_complain_of_in_an_owner(start_owner: Start):
 def test_a_watcher_whose_owner_has_ended_before_it_could_be_held_never_says_that_it_watches():
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        program = [sys.executable, "-I", "-S", waiting.__file__, "some/label/of/1/2", "1"]
+        program = [sys.executable, *waiting.ALONE, waiting.__file__, "some/label/of/1/2", "1"]
         done = subprocess.run(program, stdin=theirs, capture_output=True, timeout=PATIENCE, check=False)
         theirs.close()
         ours.settimeout(PATIENCE)
@@ -252,3 +252,38 @@ def read_polls(pid: int) -> int:
     """Return how often a process has gone to sleep by itself."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+
+@pytest.mark.parametrize("module", ["http", "json", "site"])
+def test_a_folder_on_the_owners_path_does_not_stand_before_the_standard_library(
+    start_owner: Start, desk: Desk, tmp_path, module: str
+):
+    shadows = tmp_path / "shadows"
+    (shadows / module).mkdir(parents=True)
+    (shadows / module / "__init__.py").write_text("raise ImportError('not the real one')")
+    owner, _ = begin(start_owner, f"sys.path.insert(0, {str(shadows)!r})\n" + HOLD)
+    owner.kill()
+    assert desk.await_calls()[0].runs == {"r1": {"a"}}
+
+
+def test_a_removal_that_cannot_be_loaded_leaves_a_log(start_owner: Start, desk: Desk, tmp_path):
+    (desk.package / "envspin" / "run" / "watcher" / "removal.py").write_text("import nothing_like_this")
+    owner, _ = begin(start_owner, HOLD, env={**os.environ, "ENVSPIN_STATE_DIR": str(tmp_path / "state")})
+    owner.kill()
+    logs = tmp_path / "state" / "watchers"
+    wait_for(lambda: logs.is_dir() and any("nothing_like_this" in each.read_text() for each in logs.iterdir()), "a log")
+
+
+def test_a_child_that_was_forked_while_words_were_handed_over_can_end_what_it_inherited(start_owner: Start):
+    body = """
+open_run("r1")
+watcher._lock.acquire()
+pid = os.fork()
+if pid == 0:
+    watcher.forget("closed", "r1")
+    os._exit(7)
+say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+watcher._lock.release()
+"""
+    owner = start_owner(body)
+    assert owner.hear() == 7

@@ -102,10 +102,29 @@ def test_a_close_that_failed_can_be_tried_again(engine, watcher):
 def test_what_can_be_removed_is_removed_before_the_rest_is_abandoned(engine, watcher):
     topology = chain({"a": (), "b": (), "c": ()}, ready=(LogProbe("ready"),))
     environment = Environment.up(topology, engine=engine)
-    engine.inject("remove", UnansweredError("no answer"))
-    with pytest.raises(UnansweredError):
+    engine.inject("remove", EngineError("busy"))
+    with pytest.raises(EngineError, match="busy"):
         environment.close()
     assert len(engine.list_resources({naming.ENV: None})) == 1
+    assert watcher.words[-1] == ("abandoned", environment.run_id)
+
+
+def test_an_engine_that_does_not_answer_one_removal_is_not_asked_for_others(engine, watcher):
+    topology = chain({"a": (), "b": (), "c": ()}, ready=(LogProbe("ready"),))
+    environment = Environment.up(topology, engine=engine)
+    engine.inject("remove", UnansweredError("no answer"), times=100)
+    before = len([call for call in engine.calls if call.verb == "remove"])
+    with pytest.raises(UnansweredError):
+        environment.close()
+    assert len([call for call in engine.calls if call.verb == "remove"]) - before <= 3  # those side by side
+    assert watcher.words[-1] == ("abandoned", environment.run_id)
+
+
+def test_what_nobody_expected_in_a_removal_leaves_the_rest_to_the_watcher(engine, watcher):
+    environment = Environment.up(chain({"a": ()}, ready=(LogProbe("ready"),)), engine=engine)
+    engine.inject("remove", ZeroDivisionError("surprise"))
+    with pytest.raises(ZeroDivisionError):
+        environment.close()
     assert watcher.words[-1] == ("abandoned", environment.run_id)
 
 

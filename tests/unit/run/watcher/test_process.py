@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from envspin.errors import EngineError
+from envspin.run.record import state_directory
 from envspin.run.watcher import process
 from envspin.run.watcher.process import Watcher, choose_environment
 
@@ -59,7 +60,10 @@ def test_only_what_is_needed_is_kept_of_the_environment(monkeypatch, tmp_path):
         "DOCKER_CONFIG": str(tmp_path / "auth"),
         "DOCKER_CERT_PATH": "",
         "ENVSPIN_STATE_DIR": "/state",
-        "PYTHONPATH": os.pathsep.join((str(tmp_path), str(tmp_path / "lib"), "/usr/lib/python")),
+        "ENVSPIN_WATCHER_PATH": os.pathsep.join(
+            (str(process.ROOT), str(tmp_path), str(tmp_path / "lib"), "/usr/lib/python")
+        ),
+        "ENVSPIN_WATCHER_LOGS": str(state_directory() / "watchers"),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from envspin.run import naming
 from envspin.run.naming import Identity
 from envspin.run.record import Record, read_record, write_record
 from envspin.run.watcher import removal
-from envspin.run.watcher.removal import LATE_SECONDS, PATIENCE_SECONDS, Log, Removal, find_log
+from envspin.run.watcher.removal import LATE_SECONDS, PATIENCE_SECONDS, Log, Removal
 from envspin.run.watcher.waiting import Book
 
 ADDRESS = "unix:///engine.sock"
@@ -115,7 +114,7 @@ def make_book(*identities: Identity, pending: tuple[str, ...] = ()) -> Book:
 
 
 def remove(book: Book, engine: LastingEngine, log: Log, time: Time) -> bool:
-    return Removal(OWNER, book, engine.connect, log).run(clock=time.clock, sleep=time.sleep)
+    return Removal(book, engine.connect, log).run(clock=time.clock, sleep=time.sleep)
 
 
 def read_log(log: Log) -> list[str]:
@@ -183,7 +182,7 @@ def test_what_appears_between_the_empty_sweeps_goes_and_the_count_starts_again(e
         if name:
             engine.make(identity, name)
 
-    assert Removal(OWNER, make_book(identity), engine.connect, log).run(clock=time.clock, sleep=sleep)
+    assert Removal(make_book(identity), engine.connect, log).run(clock=time.clock, sleep=sleep)
     assert engine.names() == set()
     assert list(late) == []
 
@@ -229,7 +228,7 @@ def test_a_broken_connection_is_given_back_and_replaced(engine, log, time):
     engine.make_all(identity)
     broken.inject("list_resources", AWAY)
     connections = iter([broken, engine])
-    assert Removal(OWNER, make_book(identity), lambda: next(connections).connect(), log).run(
+    assert Removal(make_book(identity), lambda: next(connections).connect(), log).run(
         clock=time.clock, sleep=time.sleep
     )
     assert engine.names() == set()
@@ -247,7 +246,7 @@ def test_an_engine_that_cannot_be_connected_to_is_tried_again(engine, log, time)
             raise error
         return engine.connect()
 
-    assert Removal(OWNER, make_book(identity), connect, log).run(clock=time.clock, sleep=time.sleep)
+    assert Removal(make_book(identity), connect, log).run(clock=time.clock, sleep=time.sleep)
     assert engine.names() == set()
     assert [line.partition(": ")[2] for line in read_log(log)] == [
         "no engine answers",
@@ -276,7 +275,7 @@ def test_trouble_between_the_empty_sweeps_starts_the_count_again(engine, log, ti
         if trouble is not None:
             engine.inject("list_resources", trouble)
 
-    assert Removal(OWNER, make_book(make_identity("a")), engine.connect, log).run(clock=time.clock, sleep=sleep)
+    assert Removal(make_book(make_identity("a")), engine.connect, log).run(clock=time.clock, sleep=sleep)
     assert list(troubles) == []
 
 
@@ -318,32 +317,39 @@ def test_the_records_of_removed_runs_are_forgotten_and_no_others(engine, log, ti
 
 
 @pytest.fixture
-def run_main(engine, monkeypatch) -> Callable[..., int]:
+def main_log(tmp_path) -> Path:
+    """Where the program is told to log."""
+    return tmp_path / "watchers" / "of-this-run.log"
+
+
+@pytest.fixture
+def run_main(engine, monkeypatch, main_log) -> Callable[..., int]:
     """Run the program with these books' words, on the in-memory engine and without waiting."""
     monkeypatch.setattr(removal, "SWEEP_SECONDS", 0.0)
     monkeypatch.setattr(removal, "AWAY_SECONDS", 0.0)
 
     def run(*books: Book, connect: Callable[[str], LastingEngine] = lambda _address: engine.connect()) -> int:
         monkeypatch.setattr(removal, "connect_to", connect)
-        return removal.main([OWNER, *(word for book in books for run in book.runs for word in book.list_words(run))])
+        words = [word for book in books for run in book.runs for word in book.list_words(run)]
+        return removal.main([str(main_log), OWNER, *words])
 
     return run
 
 
-def test_the_program_leaves_nothing_after_a_success_not_even_its_log(run_main, engine):
+def test_the_program_leaves_nothing_after_a_success_not_even_its_log(run_main, engine, main_log):
     identity = make_identity("a")
     engine.make_all(identity)
     engine.inject("list_resources", AWAY, times=3)
     assert run_main(make_book(identity)) == 0
     assert engine.names() == set()
-    assert not find_log(os.getpid()).exists()
+    assert not main_log.exists()
 
 
-def test_the_program_keeps_the_log_of_a_failure(run_main, engine, monkeypatch):
+def test_the_program_keeps_the_log_of_a_failure(run_main, engine, monkeypatch, main_log):
     monkeypatch.setattr(removal, "PATIENCE_SECONDS", -1.0)
     engine.inject("list_resources", AWAY, times=3)
     assert run_main(make_book(make_identity("a"))) == 1
-    assert "no engine answers" in find_log(os.getpid()).read_text()
+    assert "no engine answers" in main_log.read_text()
 
 
 def test_the_program_removes_from_each_engine_what_was_made_there(run_main, engine):
@@ -358,7 +364,7 @@ def test_the_program_removes_from_each_engine_what_was_made_there(run_main, engi
     assert far.names() == {here.object_name("data")}
 
 
-def test_one_engines_failure_does_not_hide_behind_anothers_success(run_main, engine, monkeypatch):
+def test_one_engines_failure_does_not_hide_behind_anothers_success(run_main, engine, monkeypatch, main_log):
     monkeypatch.setattr(removal, "PATIENCE_SECONDS", -1.0)
     far, here, there = LastingEngine(), make_identity("a"), make_identity("b")
     engine.make(here, "data")
@@ -368,15 +374,48 @@ def test_one_engines_failure_does_not_hide_behind_anothers_success(run_main, eng
     book.note(f"open\t{there.run_id}\t{there.env}\ttcp://far:2376")
     assert run_main(book, connect={ADDRESS: engine, "tcp://far:2376": far}.__getitem__) == 1
     assert far.names() == set()
-    assert "it refuses" in find_log(os.getpid()).read_text()
+    assert "it refuses" in main_log.read_text()
 
 
-def test_what_nobody_expected_is_in_the_log_with_its_traceback(run_main, engine):
+def test_what_nobody_expected_is_in_the_log_with_its_traceback(run_main, engine, monkeypatch, main_log):
+    monkeypatch.setattr(removal, "PATIENCE_SECONDS", -1.0)
     engine.inject("list_resources", ZeroDivisionError("surprise"))
     assert run_main(make_book(make_identity("a"))) == 1
-    text = find_log(os.getpid()).read_text()
+    text = main_log.read_text()
     assert "Traceback" in text
     assert "ZeroDivisionError: surprise" in text
+
+
+def test_what_nobody_expected_does_not_end_the_clean_up(run_main, engine, main_log):
+    identity = make_identity("a")
+    engine.make_all(identity)
+    engine.inject("list_resources", ZeroDivisionError("surprise"))
+    assert run_main(make_book(identity)) == 0
+    assert engine.names() == set()
+    assert not main_log.exists()
+
+
+def test_an_earlier_log_of_the_same_name_is_left_alone(run_main, engine, main_log):
+    main_log.parent.mkdir()
+    main_log.write_text("of somebody else")
+    assert run_main(make_book(make_identity("a"))) == 0
+    assert main_log.read_text() == "of somebody else"
+
+
+def test_what_is_listed_again_and_again_ends_in_the_log(run_main, engine, monkeypatch, main_log):
+    monkeypatch.setattr(removal, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "remove", lambda _resource: None)
+    identity = make_identity("a")
+    engine.make(identity, "data")
+    assert run_main(make_book(identity)) == 1
+    assert "given up" in main_log.read_text()
+
+
+def test_what_a_changed_host_name_labelled_otherwise_is_removed_too(run_main, engine):
+    identity = make_identity("a")
+    engine.make(replace(identity, owner="renamed/boot/1/2/3"), "data")
+    assert run_main(make_book(identity)) == 0
+    assert engine.names() == set()
 
 
 def test_a_log_that_cannot_be_written_does_not_end_the_clean_up(engine, time, tmp_path):
