@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from envspin.run.record import state_directory
-from envspin.run.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,5 +80,7 @@ def _are_numbers(value: Mapping[str, object]) -> bool:
 
 
 def _write(path: Path, document: Mapping[str, object]) -> None:
-    with replacing(path) as file:
-        file.write(json.dumps(document).encode())
+    # By the same name each time: there is one writer, the lock's holder, and what a killed one leaves is used again.
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(json.dumps(document), encoding="utf-8")
+    draft.replace(path)

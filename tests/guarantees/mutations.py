@@ -156,8 +156,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),),
     ),
     Mutation(
-        "deaf-to-ends", "the end of a container is not heard", "G9", 4,
-        (Edit("run/watch.py", 'elif event.action in {"die", "destroy"}:', 'elif event.action == "never":'),),
+        "deaf-to-ends", "the end of a container is neither heard nor looked for", "G9", 4,
+        (
+            Edit("run/watch.py", 'elif event.action in {"die", "destroy"}:', 'elif event.action == "never":'),
+            Edit(
+                "run/steps.py",
+                "            self._look_for_end(vigil)\n            if not vigil.has_stopped:\n"
+                "                raise StepFailed(",
+                "            if not vigil.has_stopped:\n                raise StepFailed(",
+            ),
+        ),
     ),
     Mutation(
         "one-subnet-for-all", "subnets are chosen alike by all, without the lock, and only once", "G12", 16,
@@ -176,8 +184,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         (Edit("engine/docker/config.py", '"HostIp": "127.0.0.1"', '"HostIp": "0.0.0.0"'),),
     ),
     Mutation(
-        "files-stay", "the record of an environment stays", "G17", 4,
+        "files-stay", "the record of an environment stays", "G6", 2,
         (Edit("run/janitor.py", "    forget_record(name, run_id)\n    return removed\n", "    return removed\n"),),
+        match="drop at GET /version number 1 of `run`",
+    ),
+    Mutation(
+        "open-files", "the file of the lock of subnets stays open", "G17", 20,
+        (Edit(
+            "run/machine_lock.py",
+            "                fcntl.flock(descriptor, fcntl.LOCK_UN)\n            os.close(descriptor)\n",
+            "                fcntl.flock(descriptor, fcntl.LOCK_UN)\n",
+        ),),
     ),
 )  # fmt: skip
 

@@ -37,7 +37,7 @@ POLL_SECONDS = 0.01
 START_SECONDS = 60.0
 """How long an owner may take to get somewhere: far beyond what the slowest machine needs."""
 
-LASTING = ("timings.json", ".lock")
+LASTING = ("timings.json", "timings.json.new", ".lock")
 """How the names of files end that outlive every environment."""
 
 OwnerKind = Literal["run", "up", "script", "pytest"]

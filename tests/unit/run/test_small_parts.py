@@ -129,6 +129,14 @@ class TestTimings:
         (record.state_directory() / "timings.json").write_text(text)
         assert timings.estimate_weights(self.plan)["ready:a"] == timings.GUESSES["ready"]
 
+    def test_a_draft_that_a_killed_run_left_is_used_again(self):
+        draft = record.state_directory() / "timings.json.new"
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text("half of i")
+        timings.remember(self.plan, {"a": {"ready": 4.0}})
+        assert timings.estimate_weights(self.plan)["ready:a"] == 4.0
+        assert sorted(each.name for each in draft.parent.iterdir()) == ["timings.json", "timings.json.lock"]
+
     def test_a_state_directory_that_cannot_be_written_is_no_error(self, monkeypatch):
         monkeypatch.setenv("ENVSPIN_STATE_DIR", "/proc/nothing/here")
         timings.remember(self.plan, {"a": {"ready": 4.0}})
