@@ -16,9 +16,10 @@ from pathlib import Path
 from envspin.run import naming
 from envspin.run.ownership import describe_process
 
+from .faults import FAULT_KINDS, Call, Fault, FaultKind
 from .host import remove_images
 from .lab import Lab
-from .proxy import FAULT_KINDS, Call, Fault, FaultKind, FaultProxy
+from .proxy import FaultProxy
 from .suites import suite
 from .tally import Tally, Trial
 

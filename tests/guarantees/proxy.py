@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import select
 import signal
 import socket
@@ -23,11 +22,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
+from .faults import MESSAGES, Call, Fault
 from .wire import (
     CHUNK,
     PeerGone,
@@ -37,81 +37,12 @@ from .wire import (
     make_answer,
     parse_head,
     read_head,
-    read_json,
     read_request,
     read_status,
 )
 
-FaultKind = Literal[
-    "refuse", "hang", "404", "409", "500", "enospc", "cut", "drop", "kill-before", "kill-after", "delay", "away"
-]
-FAULT_KINDS: tuple[FaultKind, ...] = (
-    "refuse", "hang", "404", "409", "500", "enospc", "cut", "drop", "kill-before", "kill-after",
-)  # fmt: skip
-"""The ten of G6; ``delay`` and ``away`` are for late creates and engines that restart."""
-_MESSAGES = {
-    "404": (404, "no such thing, says the fault proxy"),
-    "409": (409, "conflict, says the fault proxy"),
-    "500": (500, "server error, says the fault proxy"),
-    "enospc": (500, "write /var/lib/docker/tmp: no space left on device"),
-}
 _MOST_CONNECTIONS = 128
 _CONNECT_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong, and at which call."""
-
-    kind: FaultKind
-    method: str = ""
-    """Empty for any."""
-    pattern: str = ""
-    """A regular expression that the whole path template must match (``/containers/create``); empty for any."""
-    occurrence: int = 1
-    """At which matching call it begins, counted from 1."""
-    times: int = 1
-    """How many matching calls in a row it hits."""
-    seconds: float = 0.0
-    """How long ``delay`` waits before the request goes on, and how long the engine is ``away``."""
-    owner: int | None = None
-    """Whom the kills kill; None for the process that sent the request."""
-
-    def matches(self, request: Request) -> bool:
-        """Tell whether this is one of the calls that it counts."""
-        return self.method in {"", request.method} and bool(
-            not self.pattern or re.fullmatch(self.pattern, request.template)
-        )
-
-
-@dataclass
-class Call:
-    """One call as recorded; ``status`` is what the engine answered (0: it was not asked, or has not answered)."""
-
-    number: int
-    method: str
-    template: str
-    target: str
-    occurrence: int
-    """The how-manyth of its method and template it is, from 1."""
-    client: int
-    """The pid of its sender."""
-    began: float
-    """A time of ``time.monotonic``."""
-    ended: float = 0.0
-    status: int = 0
-    fault: str = ""
-    made: tuple[str, str, str] | None = None
-    """Kind, name and id of what the engine says it created."""
-    labels: dict[str, str] = field(default_factory=dict)
-    """The labels that were asked for with it."""
-    name: str = ""
-    """The name that a create asked for, or the id or name in the path of another call."""
-
-    @property
-    def kind(self) -> str:
-        """Method and template: ``POST /containers/create``."""
-        return f"{self.method} {self.template}"
 
 
 class FaultProxy:
@@ -253,12 +184,8 @@ class FaultProxy:
         with self._lock:
             kind = f"{request.method} {request.template}"
             self._kinds[kind] += 1
-            call = Call(
-                len(self.calls) + 1, request.method, request.template, request.target, self._kinds[kind], peer,
-                time.monotonic(), name=_read_name(request),
-            )  # fmt: skip
-            if request.path.endswith("/create"):
-                call.labels = dict(request.document().get("Labels") or {})
+            number, occurrence = len(self.calls) + 1, self._kinds[kind]
+            call = Call.of(request, number=number, occurrence=occurrence, client=peer)
             self.calls.append(call)
             hit = None
             if self.only_client in {None, peer}:
@@ -273,8 +200,8 @@ class FaultProxy:
             return call, hit
 
     def _go_wrong(self, client: socket.socket, request: Request, call: Call, fault: Fault) -> None:
-        if fault.kind in _MESSAGES:
-            client.sendall(make_answer(*_MESSAGES[fault.kind]))
+        if fault.kind in MESSAGES:
+            client.sendall(make_answer(*MESSAGES[fault.kind]))
         elif fault.kind == "hang":
             while client.recv(CHUNK):  # until the client has had enough
                 pass
@@ -316,7 +243,7 @@ class FaultProxy:
             body = rest
             if request.path.endswith("/create") and "application/json" in parse_head(head)[1].get("content-type", ""):
                 body = _read_rest(upstream, rest)
-                _note_made(request, call, decode_body(head, body))
+                call.note_made(request, decode_body(head, body))
             client.sendall(head + body)
             _relay(client, upstream, hijacked=call.status == 101 or request.upgrades)
         finally:
@@ -342,7 +269,7 @@ class FaultProxy:
                 return b"", b""
             call.status = read_status(head)
             body = rest if request.is_endless else _read_rest(upstream, rest)
-            _note_made(request, call, decode_body(head, body))
+            call.note_made(request, decode_body(head, body))
             return head, body
         finally:
             self._hang_up(upstream)
@@ -404,22 +331,6 @@ def _read_rest(upstream: socket.socket, data: bytes) -> bytes:
 def _read_peer(client: socket.socket) -> int:
     size = struct.calcsize("3i")
     return int(struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0])
-
-
-def _read_name(request: Request) -> str:
-    if request.path.endswith("/create"):
-        return str(request.query.get("name") or request.document().get("Name", ""))
-    parts = request.path.split("/")
-    return parts[2] if len(parts) > 2 else ""
-
-
-def _note_made(request: Request, call: Call, body: bytes) -> None:
-    """Record what a successful create made."""
-    kinds = {"/containers/create": "container", "/networks/create": "network", "/volumes/create": "volume"}
-    kind = kinds.get(request.path)
-    if kind is not None and 200 <= call.status < 300:
-        document = read_json(body)
-        call.made = (kind, call.name, str(document.get("Id") or document.get("Name", "")))
 
 
 def _kill(pid: int) -> None:

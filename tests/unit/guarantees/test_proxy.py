@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.guarantees.proxy import FAULT_KINDS, Fault, FaultProxy
+from tests.guarantees.faults import FAULT_KINDS, Fault
+from tests.guarantees.proxy import FaultProxy
 
 from .upstream import PATIENCE, Upstream
 

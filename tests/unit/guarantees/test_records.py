@@ -7,9 +7,9 @@ import pytest
 from envspin.run import naming
 from tests.guarantees.bystanders import EACH, full_labels, list_near_misses
 from tests.guarantees.document import MutationResult, Result, Results, sort_out
+from tests.guarantees.faults import Call
 from tests.guarantees.g6_exactly_once import VERBS, choose_calls, find_doubles
 from tests.guarantees.mutations import MUTATIONS, PROJECT, Edit
-from tests.guarantees.proxy import Call
 from tests.guarantees.suites import load_suites
 from tests.guarantees.tally import Tally
 
