@@ -69,6 +69,8 @@ class MountSpec:
     nocopy: bool = False
     tmpfs_size: int | None = None
     tmpfs_mode: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the volume, should it be gone: an engine makes a missing one anew, whoever asks so late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,12 @@ def name_volume(identity: Identity, volume: Volume) -> str:
     return volume.external_name or volume.name if volume.external else identity.object_name(volume.name)
 
 
+def describe_volume(identity: Identity, volume: Volume) -> VolumeSpec:
+    """Describe a named volume of the topology."""
+    labels = {**volume.labels, **identity.labels(volume=volume.name)}
+    return VolumeSpec(name_volume(identity, volume), labels, volume.driver, volume.driver_opts)
+
+
 def list_own_volumes(identity: Identity, service: Service, image: ImageInfo) -> dict[str, VolumeSpec]:
     """Return a labelled volume for each anonymous one: the service's own and its image's ``VOLUME`` paths, by path.
 
@@ -78,7 +84,7 @@ def make_container_spec(
         for each in service.networks
     )
     written = [_place_mount(identity, topology, mount) for mount in service.mounts if mount.kind != "anonymous"]
-    own = [MountSpec("volume", path, volume.name) for path, volume in own_volumes.items()]
+    own = [MountSpec("volume", path, volume.name, labels=volume.labels) for path, volume in own_volumes.items()]
     return ContainerSpec(
         name=identity.object_name(service.name),
         image=image.id,
@@ -140,7 +146,14 @@ def _place_mount(identity: Identity, topology: Topology, mount: Mount) -> MountS
             tmpfs_mode=mount.tmpfs_mode,
         )
     volume = topology.volumes[str(mount.source)]
-    return MountSpec("volume", mount.target, name_volume(identity, volume), mount.read_only, mount.nocopy)
+    return MountSpec(
+        "volume",
+        mount.target,
+        name_volume(identity, volume),
+        mount.read_only,
+        mount.nocopy,
+        labels={} if volume.external else describe_volume(identity, volume).labels,
+    )
 
 
 def _guard(service: Service) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from envspin.engine.base import NetworkSpec, VolumeSpec
+from envspin.engine.base import NetworkSpec
 from envspin.errors import EngineError, EngineUnreachableError, ExhaustedError, LockError, UsageError
 from envspin.model import DEFAULT_READY_TIMEOUT
 from envspin.plan.readiness import merge_healthchecks
-from envspin.run.blueprint import list_own_volumes, make_container_spec, name_network, name_volume
+from envspin.run.blueprint import describe_volume, list_own_volumes, make_container_spec, name_network
 from envspin.run.diagnostics import Trouble
 from envspin.run.files import pack_grants
 from envspin.run.images import ImageRules, ensure_image
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
-    from envspin.engine.base import ContainerInfo, Engine, ImageInfo
+    from envspin.engine.base import ContainerInfo, Engine, ImageInfo, VolumeSpec
     from envspin.model import Healthcheck, Probe, Service
     from envspin.plan.planning import Plan
     from envspin.plan.sources import ImageSource
@@ -121,9 +121,7 @@ class Steps:
 
     def make_volume(self, name: str) -> None:
         """Create a named volume of the topology."""
-        volume = self.plan.topology.volumes[name]
-        labels = {**volume.labels, **self.identity.labels(volume=name)}
-        self._create_volume(VolumeSpec(name_volume(self.identity, volume), labels, volume.driver, volume.driver_opts))
+        self._create_volume(describe_volume(self.identity, self.plan.topology.volumes[name]))
 
     def _create_volume(self, spec: VolumeSpec) -> None:
         with self.journal.creating(spec.name):

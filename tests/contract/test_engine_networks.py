@@ -223,6 +223,22 @@ def test_volume_without_labels_is_removed(lab: Lab) -> None:
     assert all(item.id != name for item in lab.engine.list_resources({}))
 
 
+def test_a_volume_that_is_gone_is_made_anew_with_the_labels_of_its_mount(lab: Lab) -> None:
+    name = lab.make_name()
+    container = lab.create(mounts=(MountSpec("volume", "/data", source=name, labels=lab.labels),))
+    (made,) = lab.list_resources("volume")
+    assert (made.id, made.labels) == (name, lab.labels)
+    lab.remove("container", container)
+    lab.remove("volume", name)
+    assert lab.list_resources("volume") == []
+
+
+def test_labels_of_a_mount_change_no_volume_that_exists(lab: Lab) -> None:
+    name = lab.volume()
+    lab.create(mounts=(MountSpec("volume", "/data", source=name, labels={**lab.labels, "new": "yes"}),))
+    assert [each.labels for each in lab.list_resources("volume")] == [lab.labels]
+
+
 def find_anonymous(lab: Lab, container: str, target: str) -> list[str]:
     """Return the engine's names of the volumes mounted at ``target`` of a running container."""
     if isinstance(lab.engine, FakeEngine):

@@ -74,6 +74,11 @@ class Case:
     def __str__(self) -> str:
         return f"{self.fault} at {self.method} {self.template} number {self.occurrence} of `{self.verb}`"
 
+    @property
+    def may_leave_creates_open(self) -> bool:
+        """Whether a create may never have had an answer: its own, or those that were under way at a kill."""
+        return self.template.endswith("/create") or self.fault.startswith("kill")
+
     def make_fault(self) -> Fault:
         """Return what the proxy does."""
         return Fault(self.fault, self.method, re.escape(self.template), self.occurrence)
@@ -243,6 +248,7 @@ def try_case(lab: Lab, trial: Trial, case: Case, met: Met) -> None:
             met.outcomes[f"code {attempt.code}" if proxy.hits else MISSED] += 1
             met.slowest = max(met.slowest, seconds)
             if lab.describe_left(attempt.env, attempt.owner) and not left:
+                trial.check(case.may_leave_creates_open, "its watcher stays, though every create had an answer")
                 met.waiting.append((trial, case, attempt))
                 met.proxies.push(stack.pop_all())
     if not stays:

@@ -26,6 +26,9 @@ AT_ONCE = 3
 BOX = {"image": "debian:bookworm-slim"}
 WORDS = "the last words of"
 
+NEVER_READY: tuple[dict[str, Any], ...] = ({"exec": ["false"]}, {"tcp": 1}, {"log": "never"})
+"""Probes that only an event of the engine, or the end of the log, tells of the end."""
+
 Times = dict[str, list[float]]
 
 
@@ -44,12 +47,14 @@ def _never_ready(**keys: Any) -> dict[str, Any]:
 def try_exit(lab: Lab, trial: Trial, times: Times) -> None:
     """Let a service end while it, or another one, is waited for."""
     chance = trial.random
+    ready = NEVER_READY[trial.index // len(TRIES) % len(NEVER_READY)]
     code, pause = chance.choice((0, 1, 3, 42, 255)), chance.random() * 1.5
     script = f"sleep {pause:.2f}; echo {WORDS} $$TOKEN >&2; exit {code}"
-    settings = {"environment": {"TOKEN": str(trial.index)}, "x-envspin": {"ready": {"log": "never"}}}
+    settings = {"environment": {"TOKEN": str(trial.index)}, "x-envspin": {"ready": ready}}
     failing = _shell(script, **settings)
     services = {"failing": failing, "other": _never_ready(), "waiting": {**BOX, "depends_on": ["failing"]}}
-    _expect_failure(lab, trial, times, "exit", services, f"exited with code {code}", f"{WORDS} {trial.index}")
+    kind, reason = f"exit, {next(iter(ready))} probe", f"exited with code {code}"
+    _expect_failure(lab, trial, times, kind, services, reason, f"{WORDS} {trial.index}")
 
 
 def try_crash_loop(lab: Lab, trial: Trial, times: Times) -> None:

@@ -26,7 +26,7 @@ from .host import list_processes
 PROJECT = Path(__file__).parents[2]
 CLEAN_SECONDS = 10.0
 """Within how many seconds nothing of an environment may be left after its owner's death."""
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
@@ -58,8 +58,7 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for env in {each.labels[naming.ENV] for each in self.list_left(None)}:
-                remove_environment(self.engine, env)
+            self.clean()
         finally:
             self.bystanders.remove()
             self.engine.close()
@@ -107,11 +106,28 @@ class Lab:
                 target.close()
 
     def list_left(self, env: str | None) -> list[Resource]:
-        """List what exists of an environment, by label or name; of all environments of this lab for None."""
-        found = self.engine.list_resources({naming.ENV: env})
-        if env is None:
-            found = [each for each in found if each.labels[naming.ENV].startswith(f"{self.stem}-")]
-        return [each for each in found if each.id not in self.bystanders.ids]
+        """List what exists of an environment; of all environments of this lab for None.
+
+        By label or by name: an engine makes a volume that a container asks for and that is gone, without any label.
+        """
+
+        def belongs(resource: Resource) -> bool:
+            labelled = resource.labels.get(naming.ENV)
+            if env is None:
+                return resource.name.startswith(f"envspin-{self.stem}-") or (labelled or "").startswith(f"{self.stem}-")
+            return labelled == env or (not labelled and resource.name.startswith(f"envspin-{env}-"))
+
+        strangers = self.bystanders.ids
+        return [each for each in self.engine.list_resources({}) if each.id not in strangers and belongs(each)]
+
+    def clean(self) -> None:
+        """Remove what its environments have left."""
+        left = self.list_left(None)
+        for env in {each.labels[naming.ENV] for each in left if naming.ENV in each.labels}:
+            remove_environment(self.engine, env)
+        for resource in left:
+            if naming.ENV not in resource.labels:
+                self.engine.remove(resource)
 
     def list_files(self, env: str) -> list[Path]:
         """List the files of an environment, and the logs of failed clean-ups."""
@@ -139,7 +155,7 @@ class Lab:
             passed = time.monotonic() - began
             if not left or passed > seconds:
                 return left, passed
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def describe_left(self, env: str, owner: str | None = None) -> list[str]:
         """Say what is left of an environment: objects, files, and processes that name its owner."""

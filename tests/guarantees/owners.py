@@ -108,8 +108,17 @@ class Case:
         return self.lab.environ(**{**folders, **extra})
 
     def list_objects(self) -> list[Resource]:
-        """List the engine's objects of this topology, whatever they call their environment."""
-        return self.lab.engine.list_resources({naming.TOPOLOGY: self.name})
+        """List the engine's objects of this topology, whatever they call their environment.
+
+        By label or by name: an engine makes a missing volume anew for whoever mounts it.
+        """
+        strangers = self.lab.bystanders.ids
+        found = [each for each in self.lab.engine.list_resources({}) if each.id not in strangers]
+        return [each for each in found if self._is_ours(each)]
+
+    def _is_ours(self, resource: Resource) -> bool:
+        labelled = resource.labels.get(naming.TOPOLOGY)
+        return labelled == self.name or (labelled is None and resource.name.startswith(f"envspin-{self.name}-"))
 
     def list_files(self) -> list[str]:
         """List what is in the state directory and for temporary use, but for what outlives every environment."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from .bystanders import EACH
 from .document import Result, describe_machine
-from .lab import Lab
+from .lab import CLEAN_SECONDS, POLL_SECONDS, Lab
 from .suites import Suite
 from .tally import Tally
 
@@ -39,8 +39,8 @@ def run_suite(suite: Suite, lab: Lab, *, count: int, seed: int) -> Result:
         except Exception as error:  # noqa: BLE001 - one suite that breaks must not keep the others from running
             tally = Tally(suite.id, suite.title, seed)
             tally.fail(f"the suite broke: {type(error).__name__}: {error}")
-    for loss in lost:
-        tally.fail(loss)
+    for problem in (*lost, *_take_leftovers(lab)):
+        tally.fail(problem)
     return Result(
         guarantee=suite.id,
         title=suite.title,
@@ -52,6 +52,15 @@ def run_suite(suite: Suite, lab: Lab, *, count: int, seed: int) -> Result:
         seconds=round(time.monotonic() - began, 1),
         machine=describe_machine(lab.engine),
     )
+
+
+def _take_leftovers(lab: Lab) -> list[str]:
+    """Say what is left of all the environments of a suite that has ended, and remove it."""
+    until = time.monotonic() + CLEAN_SECONDS
+    while (left := lab.list_left(None)) and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+    lab.clean()
+    return [f"left after the suite: {each.kind} {each.name}, labels {dict(each.labels) or 'none'}" for each in left]
 
 
 def check_part(suite: Suite, lab: Lab, count: int | None = None) -> Result:

@@ -90,7 +90,7 @@ def _describe_mount(mount: MountSpec) -> dict[str, Any]:
     if mount.source is not None:
         document["Source"] = mount.source
     if mount.kind == "volume":
-        document["VolumeOptions"] = {"NoCopy": mount.nocopy}
+        document["VolumeOptions"] = {"NoCopy": mount.nocopy, "Labels": dict(mount.labels)}
     if mount.kind == "tmpfs":
         document["TmpfsOptions"] = _without_none({"SizeBytes": mount.tmpfs_size, "Mode": mount.tmpfs_mode})
     return document

@@ -79,8 +79,9 @@ def _mount(world: World, container: FakeContainer) -> None:
         if mount.kind == "tmpfs":
             container.tmpfs[mount.target] = {}
         elif mount.kind == "volume" and mount.source is not None:
-            # A real engine makes a missing volume itself, too, without any label.
-            container.volumes[mount.target] = world.volumes.setdefault(mount.source, FakeVolume(mount.source, {}))
+            # A real engine makes a missing volume itself, too.
+            made = FakeVolume(mount.source, dict(mount.labels))
+            container.volumes[mount.target] = world.volumes.setdefault(mount.source, made)
     taken = {mount.target for mount in container.spec.mounts}
     unnamed = [mount.target for mount in container.spec.mounts if mount.kind == "volume" and mount.source is None]
     for target in [*unnamed, *(path for path in container.image.volumes if path not in taken)]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from envspin.engine.base import ImageInfo
-from envspin.model import Build, Healthcheck, Mount
+from envspin.model import Build, Healthcheck, Mount, Volume
 from envspin.plan.planning import make_plan
 from envspin.plan.sources import ImageSource
-from envspin.run.blueprint import make_container_spec
+from envspin.run import naming
+from envspin.run.blueprint import describe_volume, list_own_volumes, make_container_spec
 from envspin.run.images import ImageRules, make_build_request
 from envspin.run.naming import Identity
 from envspin.run.steps import find_ready_timeout
@@ -26,6 +28,24 @@ def test_a_tmpfs_stays_read_only():
     spec = make_container_spec(identity, plan, service, ImageInfo("sha256:1"), own_volumes={})
     (placed,) = spec.mounts
     assert (placed.read_only, placed.tmpfs_size, placed.tmpfs_mode) == (True, 1, 0o700)
+
+
+def test_mounts_carry_the_labels_that_their_volumes_have():
+    volumes = {
+        "data": Volume("data", labels={"mine": "yes"}),
+        "theirs": Volume("theirs", external=True, external_name="prod"),
+    }
+    mounts = (Mount("volume", "/data", "data"), Mount("volume", "/theirs", "theirs"), Mount("anonymous", "/scratch"))
+    service = make_service("a", mounts=mounts)
+    topology = replace(make_topology(service), volumes=volumes)
+    identity, image = Identity.new("t"), ImageInfo("sha256:1")
+    own = list_own_volumes(identity, service, image)
+    spec = make_container_spec(identity, make_plan(topology), service, image, own_volumes=own)
+    data, theirs, scratch = spec.mounts
+    assert data.labels == describe_volume(identity, volumes["data"]).labels
+    assert data.labels.items() >= {"mine": "yes", naming.TOPOLOGY: "t", naming.VOLUME: "data"}.items()
+    assert (theirs.source, theirs.labels) == ("prod", {})
+    assert scratch.labels == own["/scratch"].labels
 
 
 @pytest.mark.parametrize(
