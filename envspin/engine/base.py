@@ -190,6 +190,13 @@ class Engine(Protocol):
         """Ask who answers; raise EngineUnreachableError where nobody does."""
         ...
 
+    def ping(self, seconds: float) -> None:
+        """Hear whether the engine lives; raise UnansweredError where it says nothing for so many seconds.
+
+        Raises EngineUnreachableError where nobody takes the call. Not repeated: the caller asks again.
+        """
+        ...
+
     def registry_settings(self) -> RegistrySettings:
         """Ask what the engine is told about registries."""
         ...

@@ -7,9 +7,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from envspin.events import Listener
+from envspin.events import Listener, RunFailed
 
 if TYPE_CHECKING:
+    from envspin.errors import EnvspinError
     from envspin.events import Event
 
 
@@ -20,6 +21,7 @@ class Notifier:
         self._listener = listener
         self._lock = threading.Lock()  # held while the listener handles one event
         self._began = time.monotonic()
+        self._failure: EnvspinError | None = None
 
     def elapsed(self) -> float:
         """Return the seconds since the run began."""
@@ -36,3 +38,9 @@ class Notifier:
             except Exception:
                 logging.getLogger("envspin").warning("the listener failed and is told nothing more", exc_info=True)
                 self._listener = Listener()
+
+    def tell_failure(self, env: str, error: EnvspinError) -> None:
+        """Say why a run failed, once: whoever meets the error first tells of it, before what has to be awaited."""
+        if self._failure is None:
+            self._failure = error
+            self.tell(RunFailed(env, error, self.elapsed()))

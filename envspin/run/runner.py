@@ -89,6 +89,9 @@ class Runner:
         pool = ThreadPoolExecutor(max(4, 2 * len(self._plan.operations)), thread_name_prefix="envspin-run")
         try:
             self._drive(pool, deadline, timeout)
+        except EnvspinError as error:
+            self._notifier.tell_failure(self._steps.identity.env, error)  # what is under way may take its time
+            raise
         finally:
             self._steps.cancelled.set()
             self._watch.call_off()

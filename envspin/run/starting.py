@@ -14,7 +14,6 @@ from envspin.events import (
     EngineReturned,
     ImageProgress,
     ResourceAwaited,
-    RunFailed,
     RunReady,
     RunStarted,
     WarningRaised,
@@ -189,7 +188,7 @@ class Start:
 
     def end_failed(self, error: EnvspinError) -> None:
         """Tell of a failure and remove what was made, or leave it for a look."""
-        self.notifier.tell(RunFailed(self.identity.env, error, self.notifier.elapsed()))
+        self.notifier.tell_failure(self.identity.env, error)
         end_failed(self.engine, self.identity, self.options, self.notifier, error, self.journal)
 
     def tear_down(self) -> Counter[str]:

@@ -2,7 +2,7 @@
 
 Events are hints, the engine's state is the truth: the subscription begins before the first start, and after a broken
 connection every running container is looked at again. A connection that cannot be had again is how an engine that went
-away is noticed.
+away is noticed; one that is frozen is noticed because it gives no sign of life.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from envspin.errors import EngineError, ObjectNotFoundError
 from envspin.run import naming
+from envspin.run.pulse import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,16 +58,22 @@ class Watch:
         self.on_stop: Callable[[str, Vigil], None] = _ignore_stop
         """Is told of a service whose container stopped."""
         self._on_engine = on_engine
-        self.is_engine_lost = False
-        """Whether the engine has not answered for ``LOST_SECONDS``; written by the alarm's and the watch's thread."""
+        self._troubles: set[str] = set()
+        """Who misses the engine: the subscription, the pulse."""
         self._is_connected = True
         self._reason = ""
-        self._lock = threading.Lock()  # guards _vigils, _stream, is_engine_lost and _is_connected; held while telling
+        self._lock = threading.Lock()  # guards _vigils, _stream, _troubles and _is_connected; held while telling
         self._vigils: dict[str, Vigil] = {}
         self._closed = threading.Event()
         self._stream: EventStream = engine.watch(self._labels)
         self._thread = threading.Thread(target=self._follow, name="envspin-watch", daemon=True)
         self._thread.start()
+        self._pulse = Pulse(engine, self._feel)
+
+    @property
+    def is_engine_lost(self) -> bool:
+        """Whether the engine has not answered for ``LOST_SECONDS``, or gave no sign of life."""
+        return bool(self._troubles)
 
     def begin(self, service: str, container_id: str) -> Vigil:
         """Start to watch a service's container; call before it starts."""
@@ -91,6 +98,7 @@ class Watch:
         with self._lock:
             self._closed.set()
             self._stream.close()
+        self._pulse.close()
         self._thread.join(timeout=5)
 
     def _follow(self) -> None:
@@ -115,18 +123,29 @@ class Watch:
                 self._reason = error.message
         alarm.cancel()
         with self._lock:
-            if self._closed.is_set():
-                return
             self._is_connected = True
-            was_lost, self.is_engine_lost = self.is_engine_lost, False
-            if was_lost:
-                self._on_engine(None)
+            self._judge("subscription", None)
 
     def _tell_lost(self) -> None:
         with self._lock:
-            if not self._is_connected and not self._closed.is_set():
-                self.is_engine_lost = True
-                self._on_engine(self._reason)
+            if not self._is_connected:
+                self._judge("subscription", self._reason)
+
+    def _feel(self, reason: str | None) -> None:
+        with self._lock:
+            self._judge("pulse", reason)
+
+    def _judge(self, witness: str, reason: str | None) -> None:
+        """Take down, with the lock held, that a witness misses the engine or (None) met it; tell what changes."""
+        if self._closed.is_set():
+            return
+        was_lost = self.is_engine_lost
+        if reason is None:
+            self._troubles.discard(witness)
+        else:
+            self._troubles.add(witness)
+        if self.is_engine_lost != was_lost:
+            self._on_engine(reason)
 
     def _resubscribe(self) -> None:
         stream = self._engine.watch(self._labels)

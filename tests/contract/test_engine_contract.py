@@ -45,6 +45,14 @@ def test_calls_after_close_fail(connect: Callable[[], Engine], verb: str) -> Non
         getattr(another, verb)()
 
 
+def test_a_ping_is_answered_until_the_close(connect: Callable[[], Engine]) -> None:
+    another = connect()
+    another.ping(5.0)
+    another.close()
+    with pytest.raises(EngineUnreachableError):
+        another.ping(5.0)
+
+
 @pytest.mark.parametrize("address", ["unix:///nowhere/engine.sock", "tcp://127.0.0.1:1"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_connecting_to_nobody_is_unreachable(address: str) -> None:

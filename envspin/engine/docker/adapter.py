@@ -84,6 +84,11 @@ class DockerEngine:
             platform=normalize_platform(f"{version.get('Os') or 'linux'}/{version.get('Arch', '')}"),
         )
 
+    def ping(self, seconds: float) -> None:
+        """Hear whether the engine lives."""
+        with self._pool.lend("waiting for a sign of life", seconds) as client:
+            client.ping()
+
     def registry_settings(self) -> RegistrySettings:
         """Ask what the engine is told about registries."""
         settings = self._pool.call("ask", "asking for the engine's settings", lambda client: client.info())

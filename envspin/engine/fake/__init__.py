@@ -11,7 +11,8 @@ microseconds, including crashes, slow ports, failing pulls and lost replies::
 ``adapter`` is the engine itself.
 """
 
-from envspin.engine.fake.adapter import Call, FakeEngine
+from envspin.engine.fake.adapter import FakeEngine
+from envspin.engine.fake.calls import Call
 from envspin.engine.fake.script import (
     Behaviour,
     ExecAnswer,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import signal as signals
 from collections import deque
 from dataclasses import replace
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, RegistrySettings, Resource
 from envspin.engine.fake import creation
+from envspin.engine.fake.calls import Call, Fault, verb
 from envspin.engine.fake.commands import answer_command, describe_call
 from envspin.engine.fake.files import unpack
 from envspin.engine.fake.images import ImageStore, describe
@@ -30,37 +30,6 @@ DEFAULT_GRACE = 10.0
 """Seconds between stop signal and kill where neither caller nor container says."""
 
 _ENDING_SIGNALS = frozenset({"SIGTERM", "SIGINT", "SIGQUIT"})
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class Call(NamedTuple):
-    """A verb that was called, and on what: an id, a name or an image reference."""
-
-    verb: str
-    subject: str
-
-
-class _Fault(NamedTuple):
-    error: Exception
-    executed: bool
-
-
-def _verb(method: Callable[Concatenate[FakeEngine, P], R]) -> Callable[Concatenate[FakeEngine, P], R]:
-    """Note the call, refuse it once the engine is closed, and raise the faults that a test injected."""
-
-    @functools.wraps(method)
-    def call(self: FakeEngine, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        fault = self.note_call(method.__name__, args[0] if args else "")
-        if fault is not None and not fault.executed:
-            raise fault.error
-        result = method(self, *args, **kwargs)
-        if fault is not None:
-            raise fault.error
-        return result
-
-    return call
 
 
 class FakeEngine:
@@ -88,7 +57,7 @@ class FakeEngine:
         self._scripts = dict(scripts or {})
         self._is_local = is_local
         self._registries = registries or RegistrySettings()
-        self._faults: dict[str, deque[_Fault]] = {}
+        self._faults: dict[str, deque[Fault]] = {}
         self.calls: list[Call] = []
         """Every call so far, in order."""
         self.specs: dict[str, ContainerSpec] = {}
@@ -103,14 +72,14 @@ class FakeEngine:
     def inject(self, verb: str, error: Exception, *, times: int = 1, executed: bool = False) -> None:
         """Make the next ``times`` calls of a verb raise ``error``, before or (a lost reply) after they took effect."""
         with self._world.changed:
-            self._faults.setdefault(verb, deque()).extend([_Fault(error, executed)] * times)
+            self._faults.setdefault(verb, deque()).extend([Fault(error, executed)] * times)
 
     def list_anonymous_volumes(self, container_id: str) -> list[str]:
         """Return the names of the volumes that a container has only because its image declares them."""
         with self._world.changed:
             return [volume.name for volume in self._get(container_id).anonymous]
 
-    def note_call(self, verb: str, subject: object) -> _Fault | None:
+    def note_call(self, verb: str, subject: object) -> Fault | None:
         """Record a call and return the fault that it is to suffer; raise EngineUnreachableError once closed."""
         name = subject if isinstance(subject, str) else getattr(subject, "name", getattr(subject, "tag", ""))
         with self._world.changed:
@@ -121,7 +90,7 @@ class FakeEngine:
             pending = self._faults.get(verb)
             return pending.popleft() if pending else None
 
-    @_verb
+    @verb
     def info(self) -> EngineInfo:
         """Say that it is in memory."""
         return EngineInfo(
@@ -135,18 +104,24 @@ class FakeEngine:
             is_persistent=False,
         )
 
-    @_verb
+    def ping(self, seconds: float) -> None:  # noqa: ARG002 - it is always there at once
+        """Answer; not among the calls, since this one comes by the clock."""
+        with self._world.changed:
+            if self._world.closed:
+                raise EngineUnreachableError("the engine was closed")
+
+    @verb
     def registry_settings(self) -> RegistrySettings:
         """Say what it was given."""
         return self._registries
 
-    @_verb
+    @verb
     def find_image(self, reference: str) -> ImageInfo | None:
         """Look an image up in the store."""
         found = self._images.find(reference)
         return describe(found) if found else None
 
-    @_verb
+    @verb
     def pull(
         self,
         reference: str,
@@ -158,7 +133,7 @@ class FakeEngine:
         """Bring an image into the store that was given with ``stored=False``."""
         return self._images.pull(reference, platform, on_progress, is_cancelled)
 
-    @_verb
+    @verb
     def build(
         self,
         request: BuildRequest,
@@ -169,28 +144,28 @@ class FakeEngine:
         """Put the image that was given for this tag, else an empty one, into the store."""
         return self._images.build(request, on_progress, is_cancelled)
 
-    @_verb
+    @verb
     def save_images(self, references: Sequence[str], sink: Callable[[bytes], object]) -> None:
         """Write an archive of what images of the store declare."""
         self._images.save(references, sink)
 
-    @_verb
+    @verb
     def load_images(self, source: BinaryIO) -> tuple[str, ...]:
         """Put the images of such an archive into the store."""
         return self._images.load(source)
 
-    @_verb
+    @verb
     def tag_image(self, image_id: str, reference: str) -> None:
         """Give an image of the store one more name."""
         self._images.tag(image_id, reference)
 
-    @_verb
+    @verb
     def create_network(self, spec: NetworkSpec) -> str:
         """Create a network."""
         with self._world.changed:
             return creation.create_network(self._world, spec)
 
-    @_verb
+    @verb
     def create_volume(self, spec: VolumeSpec) -> str:
         """Create a volume; one of that name and with the same labels is kept with its files."""
         with self._world.changed:
@@ -199,7 +174,7 @@ class FakeEngine:
                 raise ConflictError(f"volume {spec.name} exists already, with other labels")
             return spec.name
 
-    @_verb
+    @verb
     def create_container(self, spec: ContainerSpec) -> str:
         """Create a container from an image of the store."""
         behaviour = self._scripts.get(spec.labels.get(creation.SERVICE_LABEL, ""))
@@ -208,7 +183,7 @@ class FakeEngine:
             self.specs[container.id] = spec
             return container.id
 
-    @_verb
+    @verb
     def copy_into(self, container_id: str, archive: bytes, *, path: str = "/") -> None:
         """Put the regular files of a tar archive into a container; every folder counts as existing."""
         with self._world.changed:
@@ -226,7 +201,7 @@ class FakeEngine:
             raise ConflictError(f"container {container.spec.name} is {container.status}")
         return container
 
-    @_verb
+    @verb
     def start(self, container_id: str) -> None:
         """Start a container on its script."""
         with self._world.changed:
@@ -245,7 +220,7 @@ class FakeEngine:
             creation.connect(container)
             self._world.begin(container)
 
-    @_verb
+    @verb
     def stop(self, container_id: str, *, grace_seconds: float | None = None) -> None:
         """Send the stop signal, then kill after the grace period."""
         with self._world.changed:
@@ -264,7 +239,7 @@ class FakeEngine:
             if container.is_running and container.starts == start:
                 self._world.finish(container, 137)
 
-    @_verb
+    @verb
     def kill(self, container_id: str, signal: str = "SIGKILL") -> None:
         """Send a signal to the main process."""
         with self._world.changed:
@@ -285,25 +260,25 @@ class FakeEngine:
         if code is not None:
             self._world.finish(container, code)
 
-    @_verb
+    @verb
     def pause(self, container_id: str) -> None:
         """Stop a container's clock."""
         with self._world.changed:
             self._world.freeze(self._get_in(container_id, "running"))
 
-    @_verb
+    @verb
     def unpause(self, container_id: str) -> None:
         """Let a container's clock go on."""
         with self._world.changed:
             self._world.thaw(self._get_in(container_id, "paused"))
 
-    @_verb
+    @verb
     def inspect(self, container_id: str) -> ContainerInfo:
         """Look at one container."""
         with self._world.changed:
             return creation.describe_container(self._get(container_id))
 
-    @_verb
+    @verb
     def execute(
         self,
         container_id: str,
@@ -332,7 +307,7 @@ class FakeEngine:
             raise EnvspinTimeout(f"`{' '.join(command)}` did not finish within {timeout:g} s")
         return ExecResult(reply.exit_code, reply.output)
 
-    @_verb
+    @verb
     def logs(
         self,
         container_id: str,
@@ -353,13 +328,13 @@ class FakeEngine:
                 timestamps=timestamps,
             )
 
-    @_verb
+    @verb
     def watch(self, labels: Mapping[str, str]) -> FakeEventStream:
         """Subscribe to events of containers that carry all ``labels``."""
         with self._world.changed:
             return FakeEventStream(self._world, labels)
 
-    @_verb
+    @verb
     def list_resources(self, labels: Mapping[str, str | None]) -> list[Resource]:
         """List containers, networks and volumes that carry all labels."""
         with self._world.changed:
@@ -373,7 +348,7 @@ class FakeEngine:
             ]
         return [item for item in everything if _carries(item.labels, labels)]
 
-    @_verb
+    @verb
     def remove(self, resource: Resource) -> None:
         """Remove one object if it is what was listed; a volume that a container uses raises ConflictError."""
         with self._world.changed:
@@ -386,13 +361,13 @@ class FakeEngine:
             elif resource.kind == "volume":
                 self._world.remove_volume(resource.id, dict(resource.labels))
 
-    @_verb
+    @verb
     def list_subnets(self) -> list[str]:
         """List the subnets of all networks."""
         with self._world.changed:
             return [str(network.subnet) for network in self._world.networks.values()]
 
-    @_verb
+    @verb
     def close(self) -> None:
         """End every stream and give every port back."""
         with self._world.changed:

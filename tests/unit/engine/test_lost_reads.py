@@ -149,3 +149,13 @@ def test_a_signal_is_sent_once(wire, engine):
     with pytest.raises(UnansweredError, match="signalling a container"):
         engine.kill(ID)
     assert wire.requests == [f"POST /containers/{ID}/kill"]
+
+
+def test_a_ping_is_asked_once_and_has_a_limit_of_its_own(wire, connect):
+    engine = connect()
+    wire.on("GET /_ping", HANG, DROPPED, Reply(200, b"OK"))
+    for _ in range(2):
+        with pytest.raises(UnansweredError):
+            engine.ping(0.2)
+    engine.ping(0.2)
+    assert wire.count("GET /_ping") == 3

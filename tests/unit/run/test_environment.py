@@ -165,6 +165,25 @@ def test_a_crash_is_told_with_code_last_words_and_who_waited():
     assert left_over(engine) == []
 
 
+def test_a_failure_is_told_before_what_is_under_way_has_ended(monkeypatch):
+    engine, told, was_told_first = make_engine(), threading.Event(), []
+
+    class Teller(Listener):
+        def handle(self, event):
+            if isinstance(event, RunFailed):
+                told.set()
+
+    def start_slowly(container_id: str) -> None:
+        was_told_first.append(told.wait(10.0))
+        FakeEngine.start(engine, container_id)
+
+    monkeypatch.setattr(engine, "start", start_slowly)
+    with pytest.raises(EnvspinTimeout):
+        Environment.up(make_topology(make_service("db")), engine=engine, listener=Teller(), timeout=0.2)
+    assert was_told_first == [True]
+    assert left_over(engine) == []
+
+
 def test_a_task_that_ends_is_told_how_to_be_one():
     engine = make_engine(db=Script(exits=Exit(0, after=0.02)))
     with pytest.raises(NotReadyError, match="exited with code 0") as caught:

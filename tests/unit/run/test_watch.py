@@ -13,9 +13,9 @@ from envspin import Environment
 from envspin.engine.base import ContainerEvent, ContainerInfo
 from envspin.engine.fake import FakeEngine, FakeImage, Script
 from envspin.engine.fake import Line as LogLine
-from envspin.errors import EngineError, EngineUnreachableError, ObjectNotFoundError
+from envspin.errors import EngineError, EngineUnreachableError, ObjectNotFoundError, UnansweredError
 from envspin.model import LogProbe
-from envspin.run import naming, watch
+from envspin.run import naming, pulse, watch
 from envspin.run.watch import Watch
 
 from ..builders import make_service, make_topology
@@ -59,6 +59,9 @@ class Line:
         self.hanging = False
         self.closing = threading.Event()
         """Set when a stream is closed: what hangs until then ends."""
+        self.pulse: EngineError | None = None
+        self.pings = 0
+        self.is_frozen = False
         self.containers: dict[str, ContainerInfo | EngineError] = {}
         self.release = threading.Event()
 
@@ -70,6 +73,14 @@ class Line:
             raise self.trouble
         self.streams.append(Stream(self))
         return self.streams[-1]
+
+    def ping(self, seconds: float) -> None:
+        self.pings += 1
+        if self.is_frozen:
+            time.sleep(seconds)  # what a socket's time limit does
+            raise UnansweredError("no answer")
+        if self.pulse is not None:
+            raise self.pulse
 
     def inspect(self, container_id: str) -> ContainerInfo:
         found = self.containers[container_id]
@@ -104,7 +115,8 @@ def wait_for(look: Callable[[], object], what: str) -> None:
 
 
 def find_threads() -> set[threading.Thread]:
-    return {each for each in threading.enumerate() if each.name == "envspin-watch" or isinstance(each, threading.Timer)}
+    names = {"envspin-watch", "envspin-pulse"}
+    return {each for each in threading.enumerate() if each.name in names or isinstance(each, threading.Timer)}
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +135,8 @@ def line(monkeypatch, list_threads) -> Iterator[Line]:
     """An engine; constants are short, and no thread of a watch may be left in the end."""
     monkeypatch.setattr(watch, "RECONNECT_SECONDS", 0.01)
     monkeypatch.setattr(watch, "LOST_SECONDS", 0.1)
+    monkeypatch.setattr(pulse, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(pulse, "ANSWER_SECONDS", 0.05)
     made = Line()
     yield made
     made.release.set()
@@ -234,6 +248,36 @@ def test_a_subscription_that_hangs_raises_the_alarm_too(line, told, opened):
     line.hanging = False
     line.release.set()
     assert told.await_words(2)[1] is None
+
+
+def test_an_engine_that_is_frozen_is_told_though_its_subscription_stands(line, told, opened):
+    line.is_frozen = True
+    assert told.await_words(1) == ["it has not answered for 0.05 s"]
+    assert opened.is_engine_lost
+    line.is_frozen = False
+    assert told.await_words(2)[1] is None
+    assert len(line.streams) == 1
+
+
+@pytest.mark.parametrize("trouble", [AWAY, UnansweredError("it hung up"), EngineError("500")], ids=str)
+def test_an_engine_that_is_not_silent_is_the_subscriptions_business(line, told, opened, trouble):
+    line.pulse = trouble
+    before = line.pings
+    wait_for(lambda: line.pings > before + 3, "more questions")
+    assert told.words == []
+
+
+def test_an_engine_is_back_when_nobody_misses_it_any_more(line, told, opened):
+    line.is_frozen = True
+    told.await_words(1)
+    line.trouble = AWAY
+    line.streams[0].hang_up()
+    wait_for(lambda: len(opened._troubles) == 2, "both to miss it")
+    line.is_frozen = False
+    wait_for(lambda: len(opened._troubles) == 1, "a sign of life")
+    assert opened.is_engine_lost
+    line.trouble = None
+    assert told.await_words(2) == ["it has not answered for 0.05 s", None]
 
 
 @pytest.mark.parametrize(
