@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from benchmarks.drivers import Timing
-    from benchmarks.targets import Sample
+    from benchmarks.targets import Sample, Verdict
     from benchmarks.workloads import Workload
 
 RESULTS = Path(__file__).parent / "results"
@@ -170,9 +170,7 @@ def measure_apart(name: str, options: argparse.Namespace, folder: Path) -> int:
     figures = measure_part(folder, quick=options.quick, tell=tell)
     verdicts = judge_part(figures)
     targets = [verdict.describe() for verdict in verdicts]
-    write_json(options.results / f"{name}.json", {"machine": machine, name: figures, "targets": targets})
-    print("\n".join(render_verdicts(verdicts)))
-    tell(f"written to {options.results}")
+    publish(options.results / f"{name}.json", {"machine": machine, name: figures, "targets": targets}, verdicts)
     return 0
 
 
@@ -203,13 +201,7 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
         for name, (measure_part, _) in APART.items()
         if name in options.only
     }
-    try:
-        for workload in workloads:
-            bench.measure_all(workload, drivers)
-    finally:
-        with undisturbed():
-            left = list_left(bench.prefix)
-        tell(f"left behind: {', '.join(left)}" if left else "nothing was left behind")
+    left = measure_workloads(bench, workloads, drivers)
     notes += [f"Left behind by a peer: {', '.join(left)}."] if left else []
     verdicts = judge(bench.samples, commands, workloads)
     verdicts += [verdict for name, figures in apart.items() for verdict in APART[name][1](figures)]
@@ -222,12 +214,30 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
         "targets": [verdict.describe() for verdict in verdicts],
         "notes": [*NOTES, *notes],
     }
-    write_json(options.results / "latest.json", document)
     tables = render_tables(machine, bench.samples, names, verdicts, [*NOTES, *notes])
     (options.results / "README-table.md").write_text(tables)
-    print("\n".join(render_verdicts(verdicts)))
-    tell(f"written to {options.results}")
+    publish(options.results / "latest.json", document, verdicts)
     return 0
+
+
+def measure_workloads(bench: Bench, workloads: Sequence[Workload], drivers: Sequence[Driver]) -> list[str]:
+    """Measure them one after the other; return what is left behind, and say so however it ends."""
+    left: list[str] = []
+    try:
+        for workload in workloads:
+            bench.measure_all(workload, drivers)
+    finally:
+        with undisturbed():
+            left += list_left(bench.prefix)
+        tell(f"left behind: {', '.join(left)}" if left else "nothing was left behind")
+    return left
+
+
+def publish(path: Path, document: dict[str, object], verdicts: Sequence[Verdict]) -> None:
+    """Write the figures and say how they compare with the targets."""
+    write_json(path, document)
+    print("\n".join(render_verdicts(verdicts)))
+    tell(f"written to {path.parent}")
 
 
 def main() -> int:
