@@ -180,10 +180,15 @@ class LogStream(Protocol):
         ...
 
 
+def ignore_send() -> None:
+    """Take no note of a request that leaves."""
+
+
 class Engine(Protocol):
     """The verbs that envspin needs of a container engine.
 
-    Where a verb says nothing of lost answers, it only reads, and is repeated.
+    Where a verb says nothing of lost answers, it only reads, and is repeated. Those that create call ``on_send`` right
+    before a request leaves, each time: what happens later may have been done, what happens before was not.
     """
 
     def info(self) -> EngineInfo:
@@ -258,7 +263,7 @@ class Engine(Protocol):
         """
         ...
 
-    def create_network(self, spec: NetworkSpec) -> str:
+    def create_network(self, spec: NetworkSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a network and return its id.
 
         Raises ConflictError when name or subnet is taken, ExhaustedError when the engine has no subnet left to choose.
@@ -266,7 +271,7 @@ class Engine(Protocol):
         """
         ...
 
-    def create_volume(self, spec: VolumeSpec) -> str:
+    def create_volume(self, spec: VolumeSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a volume and return its name; one that exists already with the same labels is as good.
 
         Raises ConflictError when one of this name has other labels: it is somebody else's. After a lost answer it is
@@ -274,7 +279,7 @@ class Engine(Protocol):
         """
         ...
 
-    def create_container(self, spec: ContainerSpec) -> str:
+    def create_container(self, spec: ContainerSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a container on all its networks and return its id; it does not start.
 
         Raises ImageError when the image is not in the store, ConflictError when the name is taken. After a lost answer,

@@ -281,6 +281,6 @@ def grant_lease(
     clock = read_clock()
     labels = identity.ending(clock, expires - clock.now).labels(lease=naming.FAILED if failed else "1")
     spec = VolumeSpec(identity.object_name("lease", secrets.token_hex(4)), labels)
-    with (journal or NoJournal()).creating(spec.name):
-        name = engine.create_volume(spec)
+    with (journal or NoJournal()).creating(spec.name) as on_send:
+        name = engine.create_volume(spec, on_send=on_send)
     return Resource("volume", name, name, labels)

@@ -121,7 +121,7 @@ class NetworkMaker:
         name: str,
         wanted: Mapping[str, WantedNetwork],
         queue: Queue,
-        creating: Callable[[str], AbstractContextManager[None]],
+        creating: Callable[[str], AbstractContextManager[Callable[[], None]]],
     ) -> None:
         """Make a network, when there is room for all that are missing; ``wanted`` are all of the environment."""
         with self._lock:

@@ -124,8 +124,8 @@ class Steps:
         self._create_volume(describe_volume(self.identity, self.plan.topology.volumes[name]))
 
     def _create_volume(self, spec: VolumeSpec) -> None:
-        with self.journal.creating(spec.name):
-            self.engine.create_volume(spec)
+        with self.journal.creating(spec.name) as on_send:
+            self.engine.create_volume(spec, on_send=on_send)
 
     def have_image(self, source: ImageSource) -> ImageInfo:
         """Look up, pull or build an image."""
@@ -139,8 +139,8 @@ class Steps:
             self._create_volume(volume)
         _make_bind_folders(service)
         spec = make_container_spec(self.identity, self.plan, service, image, own_volumes=own_volumes)
-        with self.journal.creating(spec.name):
-            container_id = self.engine.create_container(spec)
+        with self.journal.creating(spec.name) as on_send:
+            container_id = self.engine.create_container(spec, on_send=on_send)
         if self.plan.find_source(service.name).locked is not None:
             self._verify_image(service, image, container_id)
         self._hand_out_files(service, container_id)

@@ -19,6 +19,7 @@ from ipaddress import IPv4Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envspin.engine.base import ignore_send
 from envspin.errors import ConflictError, EngineError, ExhaustedError, UsageError
 from envspin.run.machine_lock import machine_lock
 
@@ -67,8 +68,8 @@ class WantedNetwork:
         return find_prefix(self.members)
 
 
-def _take_no_note(_name: str) -> AbstractContextManager[None]:
-    return nullcontext()
+def _take_no_note(_name: str) -> AbstractContextManager[Callable[[], None]]:
+    return nullcontext(ignore_send)
 
 
 def create_network(
@@ -77,7 +78,7 @@ def create_network(
     *,
     others: Sequence[WantedNetwork] = (),
     lock_seconds: float = LOCK_SECONDS,
-    creating: Callable[[str], AbstractContextManager[None]] = _take_no_note,
+    creating: Callable[[str], AbstractContextManager[Callable[[], None]]] = _take_no_note,
     engine_is_local: bool = True,
 ) -> str:
     """Create a network on a subnet that nobody uses, and return its id.
@@ -94,8 +95,8 @@ def create_network(
         for _ in range(ATTEMPTS):
             subnet = _place([wanted, *others], pool, taken)[0]
             try:
-                with creating(wanted.spec.name):
-                    return engine.create_network(replace(wanted.spec, subnet=str(subnet)))
+                with creating(wanted.spec.name) as on_send:
+                    return engine.create_network(replace(wanted.spec, subnet=str(subnet)), on_send=on_send)
             except ConflictError as error:
                 if "overlap" not in error.message.lower():
                     raise

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from envspin.engine.base import Engine, Resource
+from envspin.engine.base import Engine, NetworkSpec, Resource, VolumeSpec
 from envspin.engine.docker import DockerEngine
 from envspin.errors import (
     ConflictError,
@@ -59,6 +59,15 @@ def test_connecting_to_nobody_is_unreachable(address: str) -> None:
     with pytest.raises(EngineUnreachableError):
         DockerEngine.connect(address).info()
     gc.collect()  # the SDK leaves the socket that could not connect to the collector: warn here, not in a later test
+
+
+def test_creates_say_when_they_leave(lab: Lab) -> None:
+    told: list[str] = []
+    lab.engine.create_volume(VolumeSpec(lab.make_name(), lab.labels), on_send=lambda: told.append("volume"))
+    spec = NetworkSpec(lab.make_name(), lab.labels, subnet=lab.find_subnet())
+    lab.engine.create_network(spec, on_send=lambda: told.append("network"))
+    lab.engine.create_container(lab.describe(), on_send=lambda: told.append("container"))
+    assert told == ["volume", "network", "container"]
 
 
 def test_created_container_does_not_run(lab: Lab) -> None:

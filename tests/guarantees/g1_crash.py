@@ -50,9 +50,9 @@ LATE_WATCHER_SECONDS = 100.0
 """How long a watcher may stay for a create whose answer its owner never saw."""
 
 
-MOST_WAITING = 4
-WAITING_SHARE = 0.06
-"""How many watchers may stay because their owner was killed between telling of a create and asking for it."""
+MOST_WAITING = 1
+WAITING_SHARE = 0.002
+"""How many watchers may stay for a create that their owner had sent, but the engine has not carried out."""
 
 
 @dataclass

@@ -76,9 +76,9 @@ class OrderedEngine(FakeEngine):
         self._removed: set[str] = set()
         self.broken: list[str] = []
 
-    def create_container(self, spec: Any) -> str:
+    def create_container(self, spec: Any, **options: Any) -> str:
         """Remember whose it is."""
-        container = super().create_container(spec)
+        container = super().create_container(spec, **options)
         with self._lock:
             self._ids[spec.labels[naming.SERVICE]] = container
         return container

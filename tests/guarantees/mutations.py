@@ -82,6 +82,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),),
     ),
     Mutation(
+        "never-sent", "no create is marked as sent", "G2", 2,
+        (Edit("run/watcher/marks.py", "            self._write(place, SET)\n", "            pass\n"),),
+    ),
+    Mutation(
         "deaf-to-signals", "SIGTERM and SIGHUP end the process as they are", "G3", 6,
         (Edit(
             "run/signals.py",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from docker.utils import parse_repository_tag
 
-from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, ImageInfo, Resource
+from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, ImageInfo, Resource, ignore_send
 from envspin.engine.docker import archives, creating, images, reading, removing, states, streams
 from envspin.engine.docker.calls import repeat
 from envspin.engine.docker.client import ClientPool, find_address
@@ -190,17 +190,17 @@ class DockerEngine:
             raise ImageError(f"the engine reported success but does not hold {reference}")
         return image
 
-    def create_network(self, spec: NetworkSpec) -> str:
+    def create_network(self, spec: NetworkSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a bridge network."""
-        return creating.create_network(self._pool, spec)
+        return creating.create_network(self._pool, spec, on_send)
 
-    def create_volume(self, spec: VolumeSpec) -> str:
+    def create_volume(self, spec: VolumeSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a volume."""
-        return creating.create_volume(self._pool, spec)
+        return creating.create_volume(self._pool, spec, on_send)
 
-    def create_container(self, spec: ContainerSpec) -> str:
+    def create_container(self, spec: ContainerSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a container on all its networks."""
-        return creating.create_container(self._pool, spec)
+        return creating.create_container(self._pool, spec, on_send)
 
     def copy_into(self, container_id: str, archive: bytes, *, path: str = "/") -> None:
         """Unpack a tar archive at a directory of the container."""

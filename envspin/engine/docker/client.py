@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from contextlib import contextmanager
@@ -21,12 +22,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from docker.tls import TLSConfig
+    from requests import PreparedRequest, Response
 
     from envspin.engine.docker.calls import Verb
 
 OLDEST_API = (1, 41)
 
 T = TypeVar("T")
+
+
+class _Told(io.BytesIO):
+    """The body of a request, which says when it is taken to be sent."""
+
+    def __init__(self, body: bytes, on_send: Callable[[], None]) -> None:
+        super().__init__(body)
+        self._on_send = on_send
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on; the engine can do nothing before it has all of it."""
+        chunk = super().read(size)
+        if chunk:
+            self._on_send()
+        return chunk
+
+
+class Client(docker.APIClient):
+    """The SDK's client, which can say when the body of a request leaves."""
+
+    on_send: Callable[[], None] | None = None
+
+    def send(self, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401 - as those of requests are
+        """Send a request, as every call of a session does."""
+        if self.on_send is not None and request.body is not None:
+            body = request.body.encode() if isinstance(request.body, str) else request.body
+            request.body = cast("Any", _Told(body, self.on_send))  # its length is in the headers already
+        return super().send(request, **options)
 
 
 class ClientPool:
@@ -36,7 +66,7 @@ class ClientPool:
         self.address = address
         self._tls = tls
         self._lock = threading.Lock()  # guards _idle and _is_closed
-        self._idle: list[docker.APIClient] = []
+        self._idle: list[Client] = []
         self._is_closed = False
         self.limits = Limits.read(os.environ)
         first = repeat(self._connect, self.limits.of("ask"), once_lost=True)
@@ -44,22 +74,35 @@ class ClientPool:
         self._idle.append(first)
         _check_version(self.api_version, address)
 
-    def call(self, verb: Verb, doing: str, send: Callable[[docker.APIClient], T], *, extra_seconds: float = 0.0) -> T:
+    def call(
+        self,
+        verb: Verb,
+        doing: str,
+        send: Callable[[docker.APIClient], T],
+        *,
+        extra_seconds: float = 0.0,
+        on_send: Callable[[], None] | None = None,
+    ) -> T:
         """Make one call and return what ``send`` returns; errors are translated, and say what was being done.
 
         It has the time limit of its verb, and ``extra_seconds`` where the engine itself has to wait. Where the verb
-        may simply be made again, a lost answer leads to that; everywhere else it raises UnansweredError.
+        may simply be made again, a lost answer leads to that; everywhere else it raises UnansweredError. ``on_send`` is
+        called before the body of the request leaves, each time.
         """
 
         def attempt(seconds: float) -> T:
             with self.lend(doing, seconds) as client:
-                return send(client)
+                client.on_send = on_send
+                try:
+                    return send(client)
+                finally:
+                    client.on_send = None
 
         once_lost = CALLS[verb].repeat is Repeat.AGAIN
         return repeat(attempt, self.limits.of(verb) + extra_seconds, once_lost=once_lost)
 
     @contextmanager
-    def lend(self, doing: str, seconds: float) -> Iterator[docker.APIClient]:
+    def lend(self, doing: str, seconds: float) -> Iterator[Client]:
         """Lend a client whose calls may stay ``seconds`` without an answer; errors are translated.
 
         Raises EngineUnreachableError after ``close``. An answer that is still being read when the client is given
@@ -77,7 +120,7 @@ class ClientPool:
         """Return a client with the time limit of ``verb`` that the caller owns and closes."""
         return self._make(self.api_version, self.limits.of(verb))
 
-    def _connect(self, seconds: float) -> docker.APIClient:
+    def _connect(self, seconds: float) -> Client:
         with translated(f"connecting to {self.address}"):
             return self._make("auto", seconds)
 
@@ -89,7 +132,7 @@ class ClientPool:
         for client in clients:
             client.close()
 
-    def _take(self) -> docker.APIClient:
+    def _take(self) -> Client:
         with self._lock:
             if self._is_closed:
                 raise EngineUnreachableError("the connection to the engine was closed")
@@ -97,16 +140,16 @@ class ClientPool:
                 return self._idle.pop()
         return self._make(self.api_version, self.limits.of("ask"))
 
-    def _give_back(self, client: docker.APIClient) -> None:
+    def _give_back(self, client: Client) -> None:
         with self._lock:
             if not self._is_closed:
                 self._idle.append(client)
                 return
         client.close()
 
-    def _make(self, version: str, seconds: float) -> docker.APIClient:
+    def _make(self, version: str, seconds: float) -> Client:
         timeout: Any = seconds  # types-docker wants whole ones, the SDK does not
-        return docker.APIClient(base_url=self.address, version=version, timeout=timeout, tls=self._tls or False)
+        return Client(base_url=self.address, version=version, timeout=timeout, tls=self._tls or False)
 
 
 def _check_version(version: str, address: str) -> None:

@@ -31,7 +31,7 @@ _CONNECTED = ("already exists in network", "already connected")
 """What Docker and Podman say of a container that is on the network already."""
 
 
-def create_container(pool: ClientPool, spec: ContainerSpec) -> str:
+def create_container(pool: ClientPool, spec: ContainerSpec, on_send: Callable[[], None]) -> str:
     """Create a container on all its networks, or adopt the one that a lost call made; return its id."""
 
     def send(client: docker.APIClient) -> str:
@@ -41,7 +41,7 @@ def create_container(pool: ClientPool, spec: ContainerSpec) -> str:
         return str(created["Id"])
 
     def create() -> str:
-        return pool.call("create container", f"creating container {spec.name}", send)
+        return pool.call("create container", f"creating container {spec.name}", send, on_send=on_send)
 
     container_id = _create_or_adopt(create, lambda: _find_container(pool, spec))
     for attachment in spec.attachments[1:]:
@@ -49,7 +49,7 @@ def create_container(pool: ClientPool, spec: ContainerSpec) -> str:
     return container_id
 
 
-def create_network(pool: ClientPool, spec: NetworkSpec) -> str:
+def create_network(pool: ClientPool, spec: NetworkSpec, on_send: Callable[[], None]) -> str:
     """Create a bridge network, or adopt the one that a lost call made; return its id."""
     ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=spec.subnet)]) if spec.subnet else None
 
@@ -66,12 +66,12 @@ def create_network(pool: ClientPool, spec: NetworkSpec) -> str:
         return str(created["Id"])
 
     def create() -> str:
-        return pool.call("create network", f"creating network {spec.name}", send)
+        return pool.call("create network", f"creating network {spec.name}", send, on_send=on_send)
 
     return _create_or_adopt(create, lambda: _find_network(pool, spec))
 
 
-def create_volume(pool: ClientPool, spec: VolumeSpec) -> str:
+def create_volume(pool: ClientPool, spec: VolumeSpec, on_send: Callable[[], None]) -> str:
     """Create a volume; raise ConflictError where the engine has one of that name with other labels."""
 
     def send(client: docker.APIClient) -> Mapping[str, Any]:
@@ -79,7 +79,7 @@ def create_volume(pool: ClientPool, spec: VolumeSpec) -> str:
             spec.name, driver=spec.driver, driver_opts=dict(spec.driver_opts) or None, labels=dict(spec.labels)
         )
 
-    volume = pool.call("create volume", f"creating volume {spec.name}", send)
+    volume = pool.call("create volume", f"creating volume {spec.name}", send, on_send=on_send)
     if (volume.get("Labels") or {}) != dict(spec.labels):
         raise ConflictError(f"volume {spec.name} exists already, with other labels: it is somebody else's")
     return spec.name

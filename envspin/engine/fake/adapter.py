@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, RegistrySettings, Resource
+from envspin.engine.base import ContainerInfo, EngineInfo, ExecResult, RegistrySettings, Resource, ignore_send
 from envspin.engine.fake import creation
 from envspin.engine.fake.calls import Call, Fault, verb
 from envspin.engine.fake.commands import answer_command, describe_call
@@ -160,14 +160,16 @@ class FakeEngine:
         self._images.tag(image_id, reference)
 
     @verb
-    def create_network(self, spec: NetworkSpec) -> str:
+    def create_network(self, spec: NetworkSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a network."""
+        on_send()
         with self._world.changed:
             return creation.create_network(self._world, spec)
 
     @verb
-    def create_volume(self, spec: VolumeSpec) -> str:
+    def create_volume(self, spec: VolumeSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a volume; one of that name and with the same labels is kept with its files."""
+        on_send()
         with self._world.changed:
             volume = self._world.volumes.setdefault(spec.name, FakeVolume(spec.name, dict(spec.labels)))
             if volume.labels != dict(spec.labels):
@@ -175,8 +177,9 @@ class FakeEngine:
             return spec.name
 
     @verb
-    def create_container(self, spec: ContainerSpec) -> str:
+    def create_container(self, spec: ContainerSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a container from an image of the store."""
+        on_send()
         behaviour = self._scripts.get(spec.labels.get(creation.SERVICE_LABEL, ""))
         with self._world.changed:
             container = creation.create_container(self._world, spec, self._images, behaviour)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from envspin.engine.base import ignore_send
 from envspin.errors import EngineUnreachableError, EnvspinError, UnansweredError
 from envspin.run.watcher.process import find_watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from envspin.engine.base import EngineInfo
@@ -23,8 +25,11 @@ SWITCH = "ENVSPIN_WATCHER"
 class Journal(Protocol):
     """A run's word to whoever removes it if its owner cannot."""
 
-    def creating(self, name: str) -> AbstractContextManager[None]:
-        """Within this context an object is created; nothing is asked of the engine before a watcher watches."""
+    def creating(self, name: str) -> AbstractContextManager[Callable[[], None]]:
+        """Within this context an object is created; nothing is asked of the engine before a watcher watches.
+
+        What it gives is to be called right before the request leaves.
+        """
         ...
 
     def close(self) -> None:
@@ -45,18 +50,24 @@ class WatchedJournal:
         watcher.tell("open", identity.run_id, identity.env, address)
 
     @contextmanager
-    def creating(self, name: str) -> Iterator[None]:
+    def creating(self, name: str) -> Iterator[Callable[[], None]]:
         """Tell of a create before and after; one without an answer stays open, for it may still happen."""
-        self._watcher.tell("creating", self._run, name)
+        marks = self._watcher.marks
+        place = marks.take()
+        self._watcher.tell("creating", self._run, name, "" if place is None else str(place))
         self._watcher.require_started()  # the last word may have been the first that a new process was told
         try:
-            yield
+            yield partial(marks.set, place)
         except (UnansweredError, EngineUnreachableError):
             raise
         except EnvspinError:
-            self._watcher.tell("settled", self._run, name)
+            self._settle(name, place)
             raise
+        self._settle(name, place)
+
+    def _settle(self, name: str, place: int | None) -> None:
         self._watcher.tell("settled", self._run, name)
+        self._watcher.marks.give_back(place)
 
     def close(self) -> None:
         """Say that the run is in order."""
@@ -73,9 +84,9 @@ class NoJournal:
     """The journal of what ends with its process anyway, or of a run that somebody else made."""
 
     @contextmanager
-    def creating(self, name: str) -> Iterator[None]:  # noqa: ARG002 - nobody is told
+    def creating(self, name: str) -> Iterator[Callable[[], None]]:  # noqa: ARG002 - nobody is told
         """Create without a word."""
-        yield
+        yield ignore_send
 
     def close(self) -> None:
         """Nobody is told."""

@@ -15,6 +15,7 @@ from envspin.errors import EngineError
 from envspin.run.ownership import describe_this_process
 from envspin.run.record import state_directory
 from envspin.run.watcher import waiting
+from envspin.run.watcher.marks import Marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,8 @@ class Watcher:
         self._lock = threading.Lock()  # guards all below
         self._book = waiting.Book()
         """What the process was told, for the next one if it dies."""
+        self.marks = Marks()
+        """Which creates have left; the process can read it."""
         self._channel: socket.socket | None = None
         self._starting: subprocess.Popen[bytes] | None = None
 
@@ -88,6 +91,8 @@ class Watcher:
         """Forget all in a forked child: the process is the parent's, and the lock may be held by a thread of it."""
         self._lock = threading.Lock()
         self._book = waiting.Book()
+        self.marks.let_go()
+        self.marks = Marks()
         self._starting = None
         if self._channel is not None:
             self._channel.close()
@@ -130,7 +135,7 @@ class Watcher:
                 self._starting = subprocess.Popen(
                     [*program, str(describe_this_process()), str(os.getpid())],
                     stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
+                    stdout=self.marks.fileno(),
                     stderr=subprocess.PIPE,
                     cwd="/",
                     env=choose_environment(os.environ),

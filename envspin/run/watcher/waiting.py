@@ -9,7 +9,7 @@ Words are lines of tab-separated fields, written before what they speak of is do
 can still be read::
 
     open      RUN ENV ADDRESS   objects of this run may exist from now on, on this engine
-    creating  RUN NAME          a create is under way
+    creating  RUN NAME PLACE    a create is under way; if it got a place, the byte there is set when it leaves
     settled   RUN NAME          its answer has come
     closed    RUN               nothing of the run is left, or a lease holds it
     abandoned RUN               its owner could not remove it: do it now
@@ -33,15 +33,28 @@ POLL_SECONDS = 0.5
 CHUNK = 65536
 JOURNAL = 0
 """The descriptor of the socket to the owner."""
+MARKS = 1
+"""The descriptor of the bytes that say which creates have left."""
 ERRORS = 2
 
 
+def has_left(place: str) -> bool:
+    """Tell whether a create was asked for; where that is not known, it may have been."""
+    try:
+        return not place or os.pread(MARKS, 1, int(place)) != b"\0"
+    except (OSError, ValueError):
+        return True
+
+
 class Book:
-    """What an owner has told: open runs as ``run -> (env, address)``, and the creates of each without an answer."""
+    """What an owner has told: open runs as ``run -> (env, address)``, and of each the creates without an answer.
+
+    Those are the names of what is created, each with the place of its mark, or without one.
+    """
 
     def __init__(self) -> None:
         self.runs: dict[str, tuple[str, str]] = {}
-        self.pending: dict[str, set[str]] = {}
+        self.pending: dict[str, dict[str, str]] = {}
 
     def note(self, line: str) -> str | None:
         """Take a word; return the run that is to be removed now, if it asks for that."""
@@ -49,9 +62,9 @@ class Book:
         if word == "open":
             self.runs[run] = (rest[0], rest[1])
         elif word == "creating":
-            self.pending.setdefault(run, set()).add(rest[0])
+            self.pending.setdefault(run, {})[rest[0]] = "".join(rest[1:])
         elif word == "settled":
-            self.pending.get(run, set()).discard(rest[0])
+            self.pending.get(run, {}).pop(rest[0], None)
         elif word == "abandoned" or self.pending.get(run):
             return run  # also where a create has no answer yet: what it makes would come after the clean-up
         else:
@@ -66,7 +79,14 @@ class Book:
     def list_words(self, run: str) -> list[str]:
         """Return the words that tell another process of a run."""
         env, address = self.runs[run]
-        return [f"open\t{run}\t{env}\t{address}", *(f"creating\t{run}\t{name}" for name in self.pending.get(run, ()))]
+        creates = [f"creating\t{run}\t{name}\t{place}" for name, place in self.pending.get(run, {}).items()]
+        return [f"open\t{run}\t{env}\t{address}", *creates]
+
+    def forget_unsent(self) -> None:
+        """Give up the creates that were announced, but never left."""
+        for names in self.pending.values():
+            for name in [name for name, place in names.items() if not has_left(place)]:
+                del names[name]
 
 
 def read_start(pid: int) -> str | None:
@@ -169,6 +189,7 @@ def remove_beside(label: str, book: Book, run: str) -> None:
     if run in book.runs:
         if os.fork() == 0:
             if os.fork() == 0:
+                book.forget_unsent()
                 become_removal(label, book.list_words(run))
             os._exit(0)
         os.wait()
@@ -178,6 +199,7 @@ def remove_beside(label: str, book: Book, run: str) -> None:
 def become_removal(label: str, words: list[str]) -> None:
     """Go on as the program that removes; an interpreter with all packages this time."""
     silence(JOURNAL)  # the owner must notice if nobody reads its words any more
+    silence(MARKS)
     entry = os.path.join(os.path.dirname(__file__), "entry.py")  # noqa: PTH118, PTH120 - no pathlib here
     log = f"{os.environ['ENVSPIN_WATCHER_LOGS']}/{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
     try:
@@ -197,6 +219,7 @@ def main(arguments: list[str]) -> None:
     leave_family()
     book = Book()
     listen(owner, book, label)
+    book.forget_unsent()
     if book.runs:
         become_removal(label, [word for run in book.runs for word in book.list_words(run)])
 

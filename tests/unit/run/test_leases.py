@@ -109,9 +109,9 @@ class TestKeeping:
         engine, _ = make_environment()
         create = engine.create_volume
 
-        def remove_first(spec):
+        def remove_first(spec, **told):
             remove_environment(engine, "mine")
-            return create(spec)
+            return create(spec, **told)
 
         engine.create_volume = remove_first
         with pytest.raises(UsageError, match="being removed"):
@@ -122,9 +122,9 @@ class TestKeeping:
         engine, _ = make_environment()
         create, (first, *_) = engine.create_volume, engine.list_resources({naming.ENV: "mine"})
 
-        def remove_first(spec):
+        def remove_first(spec, **told):
             engine.remove(first)
-            return create(spec)
+            return create(spec, **told)
 
         engine.create_volume = remove_first
         with pytest.raises(UsageError, match="its time is up, and it is being removed"):
@@ -165,9 +165,9 @@ class TestKeeping:
         create, swept = engine.create_volume, []
         sweeper = threading.Thread(target=lambda: swept.append(sweep(engine)))
 
-        def sweep_beside(spec):
+        def sweep_beside(spec, **told):
             sweeper.start()
-            return create(spec)
+            return create(spec, **told)
 
         engine.create_volume = sweep_beside
         keep_environment(engine, "mine", seconds=HOUR)

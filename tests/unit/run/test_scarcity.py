@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,6 +18,7 @@ from envspin.run.janitor import remove_environment
 from envspin.run.naming import Identity
 from envspin.run.scarcity import NetworkMaker, Queue, choose_patience
 from envspin.run.subnets import WantedNetwork
+from envspin.run.watcher.journal import NoJournal
 
 from ..builders import chain, make_service, make_topology
 
@@ -107,7 +108,7 @@ def test_nobody_gets_a_subnet_that_another_environment_needs_to_go_on(monkeypatc
 
     def make(env: str, name: str) -> None:
         wanted = {each: WantedNetwork(NetworkSpec(f"envspin-{env}-{each}", {}), 2) for each in NAMES}
-        makers[env].make(name, wanted, Queue(engine, 0.0, threading.Event(), print), lambda _name: nullcontext())
+        makers[env].make(name, wanted, Queue(engine, 0.0, threading.Event(), print), NoJournal().creating)
 
     make("one", "front")
     make("two", "front")

@@ -262,10 +262,10 @@ class TestLock:
         engine, seen = FakeEngine(), []
         create = engine.create_network
 
-        def look(spec):
+        def look(spec, **told):
             with machine_lock("subnets", seconds=0) as is_free:
                 seen.append(is_free)
-            return create(spec)
+            return create(spec, **told)
 
         engine.create_network = look
         subnets.create_network(engine, want("one"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from envspin.engine.base import EngineInfo
 from envspin.engine.fake import FakeEngine, FakeImage, Line, Script
 from envspin.errors import EngineError
+from envspin.run.watcher.marks import Marks
 from envspin.run.watcher.waiting import Book
 
 ENGINE = "unix:///engine.sock"
@@ -22,6 +23,7 @@ class ListeningWatcher:
         self.words: list[tuple[str, ...]] = []
         self.book = Book()
         self.fails = fails
+        self.marks = Marks()
         self._lock = threading.Lock()
 
     def tell(self, *words: str) -> None:

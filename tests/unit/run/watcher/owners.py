@@ -114,7 +114,7 @@ class Call:
         for word in words:
             assert word.split("\t")[0] in {"open", "creating"}, "a removal has to do with open runs alone"
             book.note(word)
-        self.runs = {run: book.pending.get(run, set()) for run in book.runs}
+        self.runs = {run: set(book.pending.get(run, ())) for run in book.runs}
         """Each run to remove, with its creates under way."""
         self.addresses = {address for _, address in book.runs.values()}
 

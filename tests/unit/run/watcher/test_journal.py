@@ -41,7 +41,7 @@ def written(watcher) -> WatchedJournal:
 
 def test_a_create_is_told_before_and_after(watcher, written):
     with written.creating("db"):
-        assert ("creating", "r1", "db") in watcher.words
+        assert ("creating", "r1", "db") in [words[:3] for words in watcher.words]
         assert ("required",) in watcher.words
         assert ("settled", "r1", "db") not in watcher.words
     assert watcher.words[-1] == ("settled", "r1", "db")
@@ -53,7 +53,7 @@ def test_a_create_is_told_before_and_after(watcher, written):
 def test_a_create_without_an_answer_stays_open(watcher, written, error):
     with pytest.raises(type(error)), written.creating("db"):
         raise error
-    assert watcher.book.pending == {"r1": {"db"}}
+    assert watcher.book.pending["r1"].keys() == {"db"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_refused_create_is_settled(watcher, written, error):
     with pytest.raises(type(error)), written.creating("db"):
         raise error
     assert watcher.words[-1] == ("settled", "r1", "db")
-    assert watcher.book.pending == {"r1": set()}
+    assert watcher.book.pending == {"r1": {}}
 
 
 def test_without_a_watcher_nothing_is_asked_of_the_engine(watcher, written):

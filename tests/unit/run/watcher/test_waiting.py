@@ -203,21 +203,25 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert len(desk.read_calls()) == 1
 
 
-def test_a_create_goes_on_only_when_the_new_watcher_of_a_dead_one_watches(start_owner: Start, desk: Desk):
-    body = """
+@pytest.mark.parametrize(("word", "left"), [("on_send()", {"a"}), ("", set())], ids=["left", "unsent"])
+def test_a_create_goes_on_only_when_the_new_watcher_of_a_dead_one_watches(
+    start_owner: Start, desk: Desk, word: str, left: set[str]
+):
+    body = f"""
 from types import SimpleNamespace
 written = journal.WatchedJournal(watcher, SimpleNamespace(run_id="r1", env="env-r1"), "unix:///no/engine.sock")
 watcher.require_started()
 say()
 hear()
-with written.creating("a"):
+with written.creating("a") as on_send:
+    {word}
     os.kill(os.getpid(), signal.SIGKILL)
 """
     owner, watcher = begin(start_owner, body)
     end_process(watcher)
     owner.go_on()
     (call,) = desk.await_calls()
-    assert call.runs == {"r1": {"a"}}
+    assert call.runs == {"r1": left}
 
 
 def test_a_watcher_that_does_not_read_is_replaced(start_owner: Start, desk: Desk):
