@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count as count_up
@@ -67,6 +68,10 @@ class Met:
     with_objects: int = 0
     waiting: list[tuple[str, int, float]] = field(default_factory=list)
     """Label, index and time of death of owners whose watcher was still there for an unanswered create."""
+    stays: list[float] = field(default_factory=list)
+    """Seconds from the death of such an owner to the end of its watcher."""
+    unanswered: Counter[str] = field(default_factory=Counter)
+    """What those creates were to make."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def write(self, notes: dict[str, str]) -> None:
@@ -151,12 +156,18 @@ def _crash(trial: Trial, case: Case, met: Met, kind: OwnerKind, way: str, instan
                 met.ways[way] += 1
             if left and all(line.startswith("process ") and "creating\t" in line for line in left):
                 met.waiting.append((owner.label, trial.index, struck))
+                met.unanswered.update(find_creates(left))
                 return
             if alive and not left:
                 met.seconds.append(seen - struck)
         trial.check(not left, f"{story}: after {CLEAN_SECONDS:g} s: {'; '.join(left)}")
     finally:
         finish_case(trial, case, [owner] if not _is_awaited(met, owner) else [])
+
+
+def find_creates(lines: Sequence[str]) -> list[str]:
+    """Return the last parts of the names of what is still awaited, as the command lines of watchers tell them."""
+    return [name.rpartition("-")[2] for line in lines for name in re.findall(r"creating\t\S+\t(\S+)", line)]
 
 
 def _is_awaited(met: Met, owner: Owner) -> bool:
@@ -171,11 +182,15 @@ def run_crashes(lab: Lab, *, count: int, seed: int) -> Tally:
     with PullRig(lab) as rig, watching_exposure(lab, tally):
         for batch in _batches(lab, met, count):
             tally.run(batch, lambda trial: try_crash(lab, trial, met, rig), workers=AT_ONCE)
-        _await_waiting(tally, met)
+            _await_waiting(tally, met)
     if lab.only_index is None:
         tally.check(met.kills >= count, f"only {met.kills} of {count} owners lived until they were killed")
         most = max(MOST_WAITING, count * WAITING_SHARE)
-        tally.check(len(met.waiting) <= most, f"{len(met.waiting)} watchers stayed for a create that never came")
+        tally.check(len(met.stays) <= most, f"{len(met.stays)} watchers stayed for a create that never came")
+    if met.stays:
+        creates = ", ".join(f"{name} {number}" for name, number in met.unanswered.most_common())
+        stayed = f"{len(met.stays)} ({creates}); the last one left {max(met.stays):.0f} s after the kill"
+        tally.notes["watchers that stayed for an unanswered create"] = stayed
     met.write(tally.notes)
     return tally
 
@@ -192,16 +207,13 @@ def _batches(lab: Lab, met: Met, count: int) -> Iterator[tuple[int, ...]]:
 
 def _await_waiting(tally: Tally, met: Met) -> None:
     """See that the watchers leave that stayed for a create whose answer their owner never saw."""
-    stays = []
     for label, index, struck in met.waiting:
         while list_processes(label) and time.monotonic() < struck + LATE_WATCHER_SECONDS:
             time.sleep(0.5)
-        stays.append(time.monotonic() - struck)
+        met.stays.append(time.monotonic() - struck)
         if list_processes(label):
             tally.fail(f"the watcher is still there {LATE_WATCHER_SECONDS:g} s after its owner's death", index)
-    if stays:
-        longest = f"the last one left {max(stays):.0f} s after the kill"
-        tally.notes["watchers that stayed for an unanswered create"] = f"{len(stays)}; {longest}"
+    met.waiting.clear()
 
 
 @contextmanager
