@@ -188,7 +188,8 @@ class Engine(Protocol):
     """The verbs that envspin needs of a container engine.
 
     Where a verb says nothing of lost answers, it only reads, and is repeated. Those that create call ``on_send`` right
-    before a request leaves, each time: what happens later may have been done, what happens before was not.
+    before a request leaves, each time. After a lost answer they look for what they were to create, and ask again where
+    it is not there; they raise UnansweredError as long as the first request may still be carried out.
     """
 
     def info(self) -> EngineInfo:
@@ -274,8 +275,8 @@ class Engine(Protocol):
     def create_volume(self, spec: VolumeSpec, *, on_send: Callable[[], None] = ignore_send) -> str:
         """Create a volume and return its name; one that exists already with the same labels is as good.
 
-        Raises ConflictError when one of this name has other labels: it is somebody else's. After a lost answer it is
-        repeated.
+        Raises ConflictError when one of this name has other labels: it is somebody else's. After a lost answer, one of
+        this name with just these labels is the one.
         """
         ...
 
@@ -368,6 +369,13 @@ class Engine(Protocol):
 
     def list_resources(self, labels: Mapping[str, str | None]) -> list[Resource]:
         """List containers (stopped ones too), networks and volumes that carry all labels (None: any value)."""
+        ...
+
+    def recall_created(self, since: float) -> set[str]:
+        """Return the names of what was created since a Unix time and may have gone again, as far as it is remembered.
+
+        Docker remembers its last 256 events. Empty for an engine elsewhere, whose clock may differ from ours.
+        """
         ...
 
     def remove(self, resource: Resource) -> None:

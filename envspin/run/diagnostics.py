@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from envspin.errors import EngineError, NotReadyError
 from envspin.plan.traversal import collect_reachable, find_dependencies
+from envspin.run.daemons import DaemonExecutor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from envspin.engine.base import ContainerInfo, Engine
     from envspin.plan.planning import Plan
 
 LOG_LINES = 20
+LOOK_SECONDS = 1.0
+"""How long all looks of a diagnosis may take together: an engine that is slow must not hold the news back."""
+LOOKS_AT_ONCE = 8
 KILLED = 137
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -46,8 +54,12 @@ _KNOWN_WORDS = (
 
 def diagnose(engine: Engine, plan: Plan, trouble: Trouble, container_id: str | None) -> NotReadyError:
     """Look at the service's container while it still exists and put the whole explanation together."""
-    container = _inspect(engine, container_id)
-    log = read_last_lines(engine, container_id)
+    looks: dict[str, Callable[[], Any]] = {
+        "end": partial(_inspect, engine, container_id),
+        "log": partial(_read_log, engine, container_id, LOG_LINES),
+    }
+    found = _look(looks)
+    container, log = found.get("end"), found.get("log", [])
     message = f"service {trouble.service!r} {_say_what(trouble, container)}"
     context = [f"awaited: {each}" for each in trouble.awaited]
     context += _describe_end(container)
@@ -67,14 +79,25 @@ def _inspect(engine: Engine, container_id: str | None) -> ContainerInfo | None:
         return None  # gone, or the engine with it: the trouble is still worth telling
 
 
-def read_last_lines(engine: Engine, container_id: str | None, *, count: int = LOG_LINES) -> list[str]:
-    """Return the last lines that a container wrote; none where it has gone."""
-    if not container_id:
-        return []
+def _read_log(engine: Engine, container_id: str | None, count: int) -> list[str]:
     try:
-        return list(engine.logs(container_id, tail=count))
+        return list(engine.logs(container_id, tail=count)) if container_id else []
     except EngineError:
         return []
+
+
+def read_last_lines(engine: Engine, containers: Mapping[str, str], *, count: int) -> dict[str, list[str]]:
+    """Return by name the last lines that containers wrote; none of one that has gone, or is not told of in time."""
+    return _look({name: partial(_read_log, engine, each, count) for name, each in containers.items()})
+
+
+def _look(looks: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Look side by side; return what is seen in time."""
+    pool = DaemonExecutor(min(len(looks), LOOKS_AT_ONCE), name="envspin-look")
+    futures = {name: pool.submit(look) for name, look in looks.items()}
+    done, _ = wait(futures.values(), timeout=LOOK_SECONDS)
+    pool.shutdown(wait=False, cancel_futures=True)
+    return {name: future.result() for name, future in futures.items() if future in done}
 
 
 def _say_what(trouble: Trouble, container: ContainerInfo | None) -> str:

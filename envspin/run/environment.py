@@ -21,6 +21,7 @@ from envspin.run.notifier import Notifier
 from envspin.run.opening import connect, load
 from envspin.run.record import Record, read_record
 from envspin.run.service import ServiceHandle
+from envspin.run.signals import shielded
 from envspin.run.starting import Start
 
 if TYPE_CHECKING:
@@ -114,12 +115,14 @@ class Environment:
             watch = start.open_watch()
             handles, record = start.run(watch)
         except EnvspinError as error:
-            _close(watch)
-            start.end_failed(error)
+            with shielded():
+                _close(watch)
+                start.end_failed(error)
             raise
         except BaseException:
-            _close(watch)
-            start.tear_down()
+            with shielded():
+                _close(watch)
+                start.tear_down()
             raise
         return cls(engine, start.identity, handles, record, start=start, watch=watch)
 
@@ -234,6 +237,7 @@ class Environment:
         """Leave the environment running for ``ttl`` seconds (8 hours by default); close() still removes it."""
         if self._start is not None:
             self._start.leave_running(ttl)
+        _close(self._watch)
         self._is_left_running = True
 
     def follow_logs(
@@ -266,10 +270,11 @@ class Environment:
         environment, the watcher goes on with that.
         """
         if self._removed is None:
-            self.stop_following()
-            _close(self._watch)
             try:
-                self._removed = self._remove()
+                with shielded():
+                    self.stop_following()
+                    _close(self._watch)
+                    self._removed = self._remove()
             finally:
                 if self._owns_engine:
                     self._engine.close()

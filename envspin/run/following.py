@@ -36,6 +36,7 @@ class LogFollower:
         self._follows = follow
         self._on_end = on_end
         self._is_closed = False
+        self._failure: EngineError | None = None
         self._lock = threading.Lock()  # guards _streams, and _is_closed while one is replaced
         self._lines: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
         self._streams: list[LogStream] = [
@@ -47,7 +48,10 @@ class LogFollower:
         ]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Yield service and line; end when every log has ended or after ``close``."""
+        """Yield service and line; end when every log has ended or after ``close``.
+
+        Raises EngineError, after all that can be had, where a log that is not followed breaks off.
+        """
         for thread in self._threads:
             thread.start()
         for _ in self._threads:
@@ -58,6 +62,8 @@ class LogFollower:
                 yield service, line
             if self._on_end is not None and not self._is_closed:
                 self._on_end(service)
+        if self._failure is not None and not self._is_closed:
+            raise self._failure
 
     def close(self) -> None:
         """End all streams, and with them the iteration."""
@@ -76,8 +82,9 @@ class LogFollower:
                 if not self._follows or self._is_closed or not self._lives_on(container_id):
                     return
                 stream = self._replace(stream, self._engine.logs(container_id, follow=True, since=ended))
-        except EngineError:  # it went away again, or for good: whoever looks at the container hears of it
-            return
+        except EngineError as error:  # where it is followed, whoever looks at the container hears of it
+            if not self._follows:
+                self._failure = error
         finally:
             self._lines.put((service, None))
 

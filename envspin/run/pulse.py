@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from envspin.errors import EngineError, UnansweredError
+from envspin.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +43,8 @@ class Pulse:
             began = time.monotonic()
             try:
                 self._engine.ping(ANSWER_SECONDS)
-            except UnansweredError:
-                if time.monotonic() - began >= ANSWER_SECONDS:  # else it hung up, as when it starts again
-                    self._tell(f"it has not answered for {ANSWER_SECONDS:g} s")
             except EngineError:
-                continue
+                if time.monotonic() - began >= ANSWER_SECONDS:  # else it refused or hung up, as when it starts again
+                    self._tell(f"it has not answered for {ANSWER_SECONDS:g} s")
             else:
                 self._tell(None)

@@ -43,6 +43,10 @@ class Record:
     """Where that address is meant: it leads elsewhere on another machine, and homes may be shared."""
 
 
+DRAFT = ".new"
+"""How the name of a record ends while it is written."""
+
+
 def state_directory() -> Path:
     """Return the folder of envspin's own small files; ``ENVSPIN_STATE_DIR`` moves it."""
     moved = os.environ.get("ENVSPIN_STATE_DIR")
@@ -54,12 +58,19 @@ def state_directory() -> Path:
 
 
 def write_record(record: Record) -> None:
-    """Write the record, readable by its user alone."""
+    """Write the record, readable by its user alone, whole or not at all; raise OSError."""
     path = _find_path(record.env)
+    draft = path.with_suffix(DRAFT)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(asdict(record), file)
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(record), file)
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def read_record(env: str, run_id: str) -> Record | None:
@@ -74,7 +85,9 @@ def read_record(env: str, run_id: str) -> Record | None:
 
 
 def forget_record(env: str, run_id: str | None = None) -> None:
-    """Remove the record, with ``run_id`` only that run's; none there is fine."""
+    """Remove the record, with ``run_id`` only that run's, and what a killed writer left; none there is fine."""
+    with suppress(OSError):
+        _find_path(env).with_suffix(DRAFT).unlink()
     if run_id is not None and read_record(env, run_id) is None:
         return
     with suppress(OSError):

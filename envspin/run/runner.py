@@ -25,7 +25,7 @@ from envspin.run.signals import shielded
 from envspin.run.steps import Created, Proved, Started, StepFailed, describe_end
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from envspin.events import ServiceState
     from envspin.plan.planning import Operation
@@ -236,17 +236,18 @@ class Runner:
     def _explain_timeout(self, timeout: float | None) -> EnvspinTimeout:
         unready = [run for run in self.services.values() if run.ready_at is None]
         waits = self._steps.waits.look()
+        containers = {run.name: run.container_id for run in unready if run.awaited and run.container_id}
+        logs = read_last_lines(self._steps.engine, containers, count=UNREADY_LOG_LINES)
         lines = [f"still waiting: {what}" for what, _ in waits]
-        lines += [line for run in unready for line in self._describe_unready(run)]
+        lines += [line for run in unready for line in self._describe_unready(run, logs.get(run.name, []))]
         patience = "raise --timeout (or the topology's x-envspin.timeout); `envspin plan` shows the critical path"
         hint = "; or ".join([*dict.fromkeys(advice for _, advice in waits), patience])
         return EnvspinTimeout(f"the environment was not ready after {timeout:g} s", context=lines, hint=hint)
 
-    def _describe_unready(self, run: ServiceRun) -> list[str]:
+    def _describe_unready(self, run: ServiceRun, log: Sequence[str]) -> list[str]:
         reason = self._reasons.get(run.name, "")
         awaited = f", awaiting {run.awaited}{f': {reason}' if reason else ''}" if run.awaited else ""
         waiting = describe_waiting(self._plan, run.name) if run.awaited else ""
-        log = read_last_lines(self._steps.engine, run.container_id, count=UNREADY_LOG_LINES) if run.awaited else []
         tail = [f"  waiting for it: {waiting}"] if waiting else []
         return [f"{run.name}: {run.state}{awaited}", *(f"  | {line}" for line in log), *tail]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import time
 from collections.abc import Callable
 
 import pytest
@@ -68,6 +69,21 @@ def test_creates_say_when_they_leave(lab: Lab) -> None:
     lab.engine.create_network(spec, on_send=lambda: told.append("network"))
     lab.engine.create_container(lab.describe(), on_send=lambda: told.append("container"))
     assert told == ["volume", "network", "container"]
+
+
+def test_what_was_created_is_remembered_although_it_has_gone(lab: Lab) -> None:
+    began = time.time()
+    names = {kind: lab.make_name() for kind in ("volume", "network", "container")}
+    lab.volume(name=names["volume"])
+    lab.network(name=names["network"])
+    lab.create(name=names["container"])
+    for resource in lab.list_resources():
+        lab.engine.remove(resource)
+    assert lab.list_resources() == []
+    created = lab.engine.recall_created(began)
+    assert created >= set(names.values())
+    assert lab.make_name() not in created
+    assert not lab.engine.recall_created(time.time()) & set(names.values())
 
 
 def test_created_container_does_not_run(lab: Lab) -> None:

@@ -65,13 +65,6 @@ envspin.testing.Notices = lambda config: JsonProgress()
 """
 """The fixture's own listener tells next to nothing; the tests must know how far it has come."""
 TEST = """\
-import functools
-import envspin.testing
-from envspin.cli.progress.records import JsonProgress
-pool = envspin.testing.Environment
-pool.up = functools.partial(pool.up, listener=JsonProgress())
-"""
-TEST = """\
 import pytest
 @pytest.mark.envspin({topology!r})
 def test_it(envspin_env):

@@ -75,6 +75,7 @@ class LiveProgress(Listener):
             self._say("✓", "green", self._describe_ready())
         elif isinstance(event, RunFailed):
             self._end(keep=True)
+            self._say("✗", "red", f"{event.env} failed: {event.error.message}")
         elif isinstance(event, TeardownStarted):
             self._end(keep=False)
             self._removing = event.env

@@ -13,6 +13,7 @@ from envspin.cli.progress.board import is_chatter
 from envspin.events import (
     ImageProgress,
     Listener,
+    RunFailed,
     RunReady,
     RunStarted,
     ServiceChanged,
@@ -90,6 +91,9 @@ class PlainProgress(Listener):
         elif isinstance(event, RunReady):
             self._at = event.seconds
             self._write(f"{event.env} {click.style('ready', fg='green', bold=True)}")
+        elif isinstance(event, RunFailed):  # what to do about it comes at the end; the clean-up may take its time
+            self._at = event.at
+            self._write(f"{event.env} {click.style('failed', fg='red', bold=True)}: {event.error.message}")
         elif isinstance(event, TeardownStarted):
             click.echo(f"removing {event.env} ...", err=True)
         elif isinstance(event, TeardownFinished):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
+    import docker
+
     from envspin.engine.base import (
         BuildRequest,
         ContainerSpec,
@@ -71,6 +73,10 @@ class DockerEngine:
             return cls(ClientPool(address, None))
         return cls(ClientPool(*find_address()))
 
+    @property
+    def _is_local(self) -> bool:
+        return self._pool.address.startswith(("unix://", "http+unix://")) and host_platform.system() == "Linux"
+
     def info(self) -> EngineInfo:
         """Ask who answers."""
         version = self._pool.call("ask", "asking the engine's version", lambda client: client.version())
@@ -80,7 +86,7 @@ class DockerEngine:
             operating_system=str(version.get("Os", "")),
             architecture=str(version.get("Arch", "")),
             address=self._pool.address,
-            is_local=self._pool.address.startswith(("unix://", "http+unix://")) and host_platform.system() == "Linux",
+            is_local=self._is_local,
             platform=normalize_platform(f"{version.get('Os') or 'linux'}/{version.get('Arch', '')}"),
         )
 
@@ -323,6 +329,18 @@ class DockerEngine:
     def remove(self, resource: Resource) -> None:
         """Remove exactly this object."""
         removing.remove(self._pool, resource)
+
+    def recall_created(self, since: float) -> set[str]:
+        """Read the engine's memory of its last events."""
+        if not self._is_local:
+            return set()
+        filters = {"event": ["create"], "type": ["container", "network", "volume"]}
+        span: dict[str, Any] = {"since": f"{since:.9f}", "until": f"{time.time():.9f}"}
+
+        def ask(client: docker.APIClient) -> set[str]:
+            return set(map(reading.read_subject, client.events(**span, filters=filters, decode=True)))
+
+        return self._pool.call("list", "asking for the engine's last events", ask)
 
     def list_subnets(self) -> list[str]:
         """List the subnets of all networks."""

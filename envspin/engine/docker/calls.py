@@ -70,7 +70,7 @@ CALLS: Mapping[Verb, Call] = {
     "list": Call(15, Repeat.AGAIN),
     "create container": Call(60, Repeat.LOOK),
     "create network": Call(60, Repeat.LOOK),
-    "create volume": Call(60, Repeat.AGAIN),  # the engine answers with the volume that is there
+    "create volume": Call(60, Repeat.LOOK),
     "connect": Call(60, Repeat.AGAIN),  # "exists already" counts as done
     "disconnect": Call(60, Repeat.AGAIN),
     "copy": Call(60, Repeat.AGAIN),

@@ -2,7 +2,8 @@
 
 A create without an answer may have happened, so we look for what carries our name and all our labels, and adopt it;
 the labels name the run, so nobody else's object has them. What is not there may still come: names are unique, so the
-create is made again, and a conflict then means that the first one has got through.
+create is made again, and a conflict then means that the first one has got through. Where it does not show all the same,
+nobody knows what became of it, whatever the second one was told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from envspin.engine.docker import reading
 from envspin.engine.docker.calls import SETTLE_SECONDS
 from envspin.engine.docker.config import describe_container
 from envspin.engine.docker.failures import was_server_error
-from envspin.errors import ConflictError, EngineError, ObjectNotFoundError, UnansweredError
+from envspin.errors import ConflictError, EngineError, EngineUnreachableError, ObjectNotFoundError, UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,10 +80,13 @@ def create_volume(pool: ClientPool, spec: VolumeSpec, on_send: Callable[[], None
             spec.name, driver=spec.driver, driver_opts=dict(spec.driver_opts) or None, labels=dict(spec.labels)
         )
 
-    volume = pool.call("create volume", f"creating volume {spec.name}", send, on_send=on_send)
-    if (volume.get("Labels") or {}) != dict(spec.labels):
-        raise ConflictError(f"volume {spec.name} exists already, with other labels: it is somebody else's")
-    return spec.name
+    def create() -> str:
+        volume = pool.call("create volume", f"creating volume {spec.name}", send, on_send=on_send)
+        if (volume.get("Labels") or {}) != dict(spec.labels):  # the engine answers with whatever has the name
+            raise ConflictError(f"volume {spec.name} exists already, with other labels: it is somebody else's")
+        return spec.name
+
+    return _create_or_adopt(create, lambda: _find_volume(pool, spec))
 
 
 def _create_or_adopt(create: Callable[[], str], find_ours: Callable[[], str | None]) -> str:
@@ -97,7 +101,13 @@ def _create_or_adopt(create: Callable[[], str], find_ours: Callable[[], str | No
         return found
     if not isinstance(failure, UnansweredError):
         raise failure
-    return _create_again(create, find_ours)
+    try:
+        return _create_again(create, find_ours)
+    except (UnansweredError, EngineUnreachableError):
+        raise
+    except EngineError as error:  # whatever became of the second one, the first may still come
+        message = f"{failure.message}; asked once more: {error.message}"
+        raise UnansweredError(message, hint=error.hint or failure.hint) from error
 
 
 @retry(
@@ -140,6 +150,14 @@ def _find_network(pool: ClientPool, spec: NetworkSpec) -> str | None:
     for network_id in [str(each["Id"]) for each in ours[1:]]:
         _remove_second(pool, spec.name, network_id)
     return str(ours[0]["Id"]) if ours else None
+
+
+def _find_volume(pool: ClientPool, spec: VolumeSpec) -> str | None:
+    listed = pool.call(
+        "list", f"looking for volume {spec.name}", lambda client: client.volumes(filters={"name": spec.name})
+    )
+    found = [each for each in listed.get("Volumes") or [] if each["Name"] == spec.name]
+    return next((spec.name for each in found if (each.get("Labels") or {}) == dict(spec.labels)), None)
 
 
 def _remove_second(pool: ClientPool, name: str, network_id: str) -> None:

@@ -124,3 +124,9 @@ def read_listed_network(document: dict[str, Any]) -> Resource:
 def read_listed_volume(document: dict[str, Any]) -> Resource:
     """Read one entry of ``GET /volumes``; a volume's name is its id."""
     return Resource("volume", str(document["Name"]), str(document["Name"]), document.get("Labels") or {})
+
+
+def read_subject(event: dict[str, Any]) -> str:
+    """Return the name of what an event is about; a volume's is its id."""
+    actor = event.get("Actor") or {}
+    return str((actor.get("Attributes") or {}).get("name") or actor.get("ID") or "")

@@ -32,8 +32,18 @@ EXIT_CODE_SECONDS = 1.0
 
 KILLED = 137
 
-_BROKEN = (OSError, ValueError, AttributeError, urllib3.exceptions.HTTPError, requests.exceptions.RequestException)
-"""What reading raises once another thread has shut the socket; AttributeError is http.client's, of a closed fp."""
+_BROKEN = (
+    OSError,
+    ValueError,
+    AttributeError,
+    urllib3.exceptions.HTTPError,
+    requests.exceptions.RequestException,
+    docker_errors.StreamParseError,
+)
+"""What reading raises once another thread has shut the socket, or something between cut an event in two.
+
+AttributeError is http.client's, of a closed file.
+"""
 
 
 class ClosableStream:

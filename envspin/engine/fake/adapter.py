@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal as signals
+import time
 from collections import deque
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -62,6 +63,7 @@ class FakeEngine:
         """Every call so far, in order."""
         self.specs: dict[str, ContainerSpec] = {}
         """What every container, removed ones too, was made from, by id."""
+        self._created: dict[str, float] = {}
         with self._world.changed:
             creation.add_network(self._world, "bridge", {}, IPv4Network("172.17.0.0/16"))
 
@@ -164,6 +166,7 @@ class FakeEngine:
         """Create a network."""
         on_send()
         with self._world.changed:
+            self._created[spec.name] = time.time()
             return creation.create_network(self._world, spec)
 
     @verb
@@ -174,6 +177,7 @@ class FakeEngine:
             volume = self._world.volumes.setdefault(spec.name, FakeVolume(spec.name, dict(spec.labels)))
             if volume.labels != dict(spec.labels):
                 raise ConflictError(f"volume {spec.name} exists already, with other labels")
+            self._created[spec.name] = time.time()
             return spec.name
 
     @verb
@@ -184,6 +188,7 @@ class FakeEngine:
         with self._world.changed:
             container = creation.create_container(self._world, spec, self._images, behaviour)
             self.specs[container.id] = spec
+            self._created[spec.name] = time.time()
             return container.id
 
     @verb
@@ -350,6 +355,12 @@ class FakeEngine:
                 *(Resource("volume", item.name, item.name, dict(item.labels)) for item in self._world.volumes.values()),
             ]
         return [item for item in everything if _carries(item.labels, labels)]
+
+    @verb
+    def recall_created(self, since: float) -> set[str]:
+        """Return every name that was created since."""
+        with self._world.changed:
+            return {name for name, at in self._created.items() if at >= since}
 
     @verb
     def remove(self, resource: Resource) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -54,7 +55,7 @@ class WatchedJournal:
         """Tell of a create before and after; one without an answer stays open, for it may still happen."""
         marks = self._watcher.marks
         place = marks.take()
-        self._watcher.tell("creating", self._run, name, "" if place is None else str(place))
+        self._watcher.tell("creating", self._run, name, "" if place is None else str(place), f"{time.time():.6f}")
         self._watcher.require_started()  # the last word may have been the first that a new process was told
         try:
             yield partial(marks.set, place)

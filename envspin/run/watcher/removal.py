@@ -1,7 +1,8 @@
 """What the watcher becomes when its owner has ended: it removes the runs that were still open, then itself.
 
 It sweeps until two sweeps in a row find nothing. A create that had no answer when its owner ended may still happen, so
-as long as one is missing the sweeps go on. While the engine is away, it waits for its return.
+the sweeps go on until it shows, or the engine tells that it has been: somebody else's sweep may have been quicker.
+While the engine is away, it waits for its return.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class Removal:
     def __init__(self, book: Book, connect: Callable[[], Engine], log: Log) -> None:
         self._runs = dict(book.runs)
         self._pending = {run: set(names) for run, names in book.pending.items() if names}
+        self._since = {run: min(float(at) for _, at in names.values()) for run, names in book.pending.items() if names}
+        """When the first of those creates may have been asked for."""
         self._connect = connect
         self._log = log
         self._engine: Engine | None = None
@@ -104,6 +107,8 @@ class Removal:
         if self._engine is None:
             self._engine = self._connect()
         try:
+            # Asked first: what was created before that, and is not in the list, has gone again.
+            created = {run: self._engine.recall_created(self._since[run]) for run in self._pending}
             groups = group_by_run(self._engine.list_resources({naming.ENV: None}))
             if not self._is_judged:
                 self._let_go({run for _, run in find_leased(groups)})
@@ -111,6 +116,8 @@ class Removal:
             found = [each for (_, run), group in groups.items() if run in self._runs for each in group]
             for (_, run), group in groups.items():
                 self._settle(run, {each.name for each in group})
+            for run, names in created.items():
+                self._settle(run, names)
             remove_resources(self._engine, found)
             for run, (env, _) in self._runs.items():
                 forget_record(env, run)

@@ -9,7 +9,9 @@ Words are lines of tab-separated fields, written before what they speak of is do
 can still be read::
 
     open      RUN ENV ADDRESS   objects of this run may exist from now on, on this engine
-    creating  RUN NAME PLACE    a create is under way; if it got a place, the byte there is set when it leaves
+    creating  RUN NAME PLACE TIME
+                                a create is under way, not before that Unix time; if it has a place (or else an empty
+                                one), the byte there is set when it leaves
     settled   RUN NAME          its answer has come
     closed    RUN               nothing of the run is left, or a lease holds it
     abandoned RUN               its owner could not remove it: do it now
@@ -49,12 +51,12 @@ def has_left(place: str) -> bool:
 class Book:
     """What an owner has told: open runs as ``run -> (env, address)``, and of each the creates without an answer.
 
-    Those are the names of what is created, each with the place of its mark, or without one.
+    Those are the names of what is created, each with the place of its mark and the time of its word.
     """
 
     def __init__(self) -> None:
         self.runs: dict[str, tuple[str, str]] = {}
-        self.pending: dict[str, dict[str, str]] = {}
+        self.pending: dict[str, dict[str, tuple[str, str]]] = {}
 
     def note(self, line: str) -> str | None:
         """Take a word; return the run that is to be removed now, if it asks for that."""
@@ -62,7 +64,7 @@ class Book:
         if word == "open":
             self.runs[run] = (rest[0], rest[1])
         elif word == "creating":
-            self.pending.setdefault(run, {})[rest[0]] = "".join(rest[1:])
+            self.pending.setdefault(run, {})[rest[0]] = (rest[1], rest[2])
         elif word == "settled":
             self.pending.get(run, {}).pop(rest[0], None)
         elif word == "abandoned" or self.pending.get(run):
@@ -79,13 +81,13 @@ class Book:
     def list_words(self, run: str) -> list[str]:
         """Return the words that tell another process of a run."""
         env, address = self.runs[run]
-        creates = [f"creating\t{run}\t{name}\t{place}" for name, place in self.pending.get(run, {}).items()]
+        creates = ["\t".join(("creating", run, name, *rest)) for name, rest in self.pending.get(run, {}).items()]
         return [f"open\t{run}\t{env}\t{address}", *creates]
 
     def forget_unsent(self) -> None:
         """Give up the creates that were announced, but never left."""
         for names in self.pending.values():
-            for name in [name for name, place in names.items() if not has_left(place)]:
+            for name in [name for name, (place, _) in names.items() if not has_left(place)]:
                 del names[name]
 
 
@@ -185,15 +187,29 @@ def read_journal() -> bytes:
 
 
 def remove_beside(label: str, book: Book, run: str) -> None:
-    """Let another process remove a run while this one goes on watching."""
+    """Let another process remove a run while this one goes on watching; where none is to be had, keep it."""
     if run in book.runs:
-        if os.fork() == 0:
+        try:
             if os.fork() == 0:
-                book.forget_unsent()
-                become_removal(label, book.list_words(run))
-            os._exit(0)
-        os.wait()
+                _begin_removal(label, book, run)
+        except OSError:
+            return
+        _, status = os.wait()
+        if status:
+            return
     book.forget(run)
+
+
+def _begin_removal(label: str, book: Book, run: str) -> None:
+    """Go on in a child of this process, which ends at once; tell by its exit code whether there is one."""
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError:
+        os._exit(1)
+    book.forget_unsent()
+    become_removal(label, book.list_words(run))
+    os._exit(0)
 
 
 def become_removal(label: str, words: list[str]) -> None:

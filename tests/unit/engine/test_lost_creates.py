@@ -63,7 +63,7 @@ CREATES = {
 def test_each_time_that_a_create_leaves_is_told_before(wire, engine, kind):
     request, listing, create = CREATES[kind]
     wire.on(request, DROPPED, Reply(201, {"Id": MADE, "Labels": LABELS}))
-    wire.on(listing, Reply(200, []))
+    wire.on(listing, Reply(200, {"Volumes": None} if kind == "volume" else []))
     seen = []
     create(engine, on_send=lambda: seen.append(wire.count(request)))
     assert seen == [0, 1]
@@ -135,12 +135,49 @@ def test_a_container_that_comes_late_is_adopted(wire, engine):
     [container(**{"envspin.run": "2"}), container(name="/envspin-e-db-2"), {**container(), "Labels": None}],
     ids=["another run", "another name", "no labels"],
 )
-def test_a_container_that_is_not_ours_is_a_conflict(wire, engine, found):
+def test_a_container_that_is_not_ours_is_not_taken(wire, engine, found):
     wire.on(CREATE, DROPPED, TAKEN)
     wire.on(LIST, Reply(200, [found]))
-    with pytest.raises(ConflictError):
+    with pytest.raises(UnansweredError, match="already in use"):
         engine.create_container(CONTAINER)
     assert set(wire.requests) == {CREATE, LIST}
+
+
+@pytest.mark.parametrize("answer", [TAKEN, FAILED, refuse(404, "No such image: db:1")], ids=["taken", "500", "404"])
+@pytest.mark.parametrize("kind", CREATES)
+def test_whatever_a_second_create_is_told_the_first_may_still_come(wire, engine, kind, answer):
+    request, listing, create = CREATES[kind]
+    wire.on(request, DROPPED, answer)
+    wire.on(listing, Reply(200, {"Volumes": None} if kind == "volume" else []))
+    with pytest.raises(UnansweredError, match=r"broke off while .* asked once more"):
+        create(engine)
+
+
+def test_a_lost_network_whose_subnet_is_held_is_not_taken_for_a_strangers_overlap(wire, engine):
+    wire.on(CREATE_NETWORK, DROPPED, OVERLAP)
+    wire.on(LIST_NETWORKS, Reply(200, []))
+    with pytest.raises(UnansweredError):
+        engine.create_network(NETWORK)
+
+
+def volume(name="v", **labels):
+    return {"Name": name, "Labels": {**LABELS, **labels}}
+
+
+@LOST
+def test_a_volume_that_was_made_is_adopted(wire, engine, fault):
+    wire.on("POST /volumes/create", fault)
+    wire.on("GET /volumes", Reply(200, {"Volumes": [volume("v2"), volume()]}))
+    assert CREATES["volume"][2](engine) == "v"
+    assert wire.requests == ["POST /volumes/create", "GET /volumes"]
+
+
+@pytest.mark.parametrize("there", [None, [], [volume(more="labels")], [volume("vv")]])
+def test_a_volume_that_was_not_made_is_made(wire, engine, there):
+    wire.on("POST /volumes/create", DROPPED, Reply(201, volume()))
+    wire.on("GET /volumes", Reply(200, {"Volumes": there}), Reply(200, {"Volumes": [volume()]}))
+    assert CREATES["volume"][2](engine) == "v"
+    assert wire.requests == ["POST /volumes/create", "GET /volumes"] * 2
 
 
 def test_a_name_that_is_taken_is_a_conflict_at_once(wire, engine):

@@ -34,11 +34,6 @@ READS = {
 WRITES = {
     "copy": (f"PUT /containers/{ID}/archive", Reply(200), lambda engine: engine.copy_into(ID, b"tar")),
     "tag": ("POST /images/x/tag", Reply(201), lambda engine: engine.tag_image("x", "y:1")),
-    "volume": (
-        "POST /volumes/create",
-        Reply(201, {"Name": "v", "Labels": {"a": "1"}}),
-        lambda engine: engine.create_volume(VolumeSpec("v", {"a": "1"})),
-    ),
 }
 
 
@@ -60,7 +55,7 @@ def test_a_read_that_hangs_is_made_again_after_its_limit(wire, connect, name):
     assert wire.requests == [request, request]
 
 
-@pytest.mark.parametrize("name", ["subnets", "copy", "volume"])
+@pytest.mark.parametrize("name", ["subnets", "copy"])
 def test_an_engine_that_hangs_is_given_up_after_twice_the_limit(wire, connect, name):
     request, _, call = (READS | WRITES)[name]
     engine = connect(limit=0.2)
@@ -128,7 +123,7 @@ def test_a_time_limit_that_makes_no_sense_is_told_before_anything_is_sent(wire, 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("name", ["find image", "inspect", "volume"])
+@pytest.mark.parametrize("name", ["find image", "inspect", "tag"])
 def test_an_engine_that_went_away_is_unreachable(wire, engine, name):
     wire.close()
     with pytest.raises(EngineUnreachableError, match="no container engine answers"):

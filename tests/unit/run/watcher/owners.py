@@ -36,7 +36,7 @@ watcher = process.find_watcher()
 def open_run(run, *pending):
     watcher.tell("open", run, "env-" + run, {engine!r})
     for name in pending:
-        watcher.tell("creating", run, name)
+        watcher.tell("creating", run, name, "", "1.5")
     watcher.require_started()
 
 
@@ -91,7 +91,7 @@ RESTART = """
 open_run("r1", "a")
 say()
 hear()
-watcher.tell("creating", "r1", "b")
+watcher.tell("creating", "r1", "b", "", "1.5")
 watcher.require_started()
 say(os.getpid())
 signal.pause()

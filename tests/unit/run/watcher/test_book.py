@@ -26,15 +26,19 @@ def test_an_open_run_is_known_with_its_environment_and_engine():
 
 
 def test_a_create_is_pending_until_it_is_settled():
-    book = write(f"open r1 shop-1 {ENGINE}", "creating r1 a", "creating r1 b", "settled r1 a")
+    book = write(f"open r1 shop-1 {ENGINE}", "creating r1 a  1.5", "creating r1 b  1.5", "settled r1 a")
     assert book.pending["r1"].keys() == {"b"}
 
 
 def test_an_answer_settles_its_own_run_alone():
     book = write(
-        f"open r1 shop-1 {ENGINE}", f"open r2 shop-2 {ENGINE}", "creating r1 a", "creating r2 a", "settled r1 a"
+        f"open r1 shop-1 {ENGINE}",
+        f"open r2 shop-2 {ENGINE}",
+        "creating r1 a  1.5",
+        "creating r2 a  1.5",
+        "settled r1 a",
     )
-    assert {run: names for run, names in book.pending.items() if names} == {"r2": {"a": ""}}
+    assert {run: names for run, names in book.pending.items() if names} == {"r2": {"a": ("", "1.5")}}
 
 
 def test_an_answer_that_nobody_awaits_changes_nothing():
@@ -44,19 +48,19 @@ def test_an_answer_that_nobody_awaits_changes_nothing():
 
 
 def test_a_closed_run_is_forgotten_and_nothing_is_asked_for():
-    book = write(f"open r1 shop-1 {ENGINE}", f"open r2 shop-2 {ENGINE}", "creating r1 a", "settled r1 a")
+    book = write(f"open r1 shop-1 {ENGINE}", f"open r2 shop-2 {ENGINE}", "creating r1 a  1.5", "settled r1 a")
     assert book.note("closed\tr1") is None
     assert list(book.runs) == ["r2"]
     assert "r1" not in book.pending
 
 
 def test_a_run_that_closes_with_a_create_under_way_is_to_be_removed_now():
-    book = write(f"open r1 shop-1 {ENGINE}", "creating r1 a")
+    book = write(f"open r1 shop-1 {ENGINE}", "creating r1 a  1.5")
     assert book.note("closed\tr1") == "r1"
-    assert book.list_words("r1") == [f"open\tr1\tshop-1\t{ENGINE}", "creating\tr1\ta\t"]
+    assert book.list_words("r1") == [f"open\tr1\tshop-1\t{ENGINE}", "creating\tr1\ta\t\t1.5"]
 
 
-@pytest.mark.parametrize("lines", [(), ("creating r1 a",)])
+@pytest.mark.parametrize("lines", [(), ("creating r1 a  1.5",)])
 def test_an_abandoned_run_is_to_be_removed_now(lines):
     book = write(f"open r1 shop-1 {ENGINE}", *lines)
     assert book.note("abandoned\tr1") == "r1"
@@ -64,35 +68,37 @@ def test_an_abandoned_run_is_to_be_removed_now(lines):
 
 
 @pytest.mark.parametrize(
-    "line", [f"open\tr1\tshop-1\t{ENGINE}", "creating\tr1\ta", "settled\tr1\ta", "closed\tr1", "closed\tr3"]
+    "line", [f"open\tr1\tshop-1\t{ENGINE}", "creating\tr1\ta\t\t1.5", "settled\tr1\ta", "closed\tr1", "closed\tr3"]
 )
 def test_other_words_ask_for_no_removal(line):
     assert Book().note(line) is None
 
 
 def test_a_run_that_is_given_up_leaves_the_others():
-    book = write(f"open r1 shop-1 {ENGINE}", f"open r2 shop-2 {ENGINE}", "creating r1 a", "creating r2 b")
+    book = write(f"open r1 shop-1 {ENGINE}", f"open r2 shop-2 {ENGINE}", "creating r1 a  1.5", "creating r2 b  1.5")
     book.forget("r1")
     book.forget("r1")
     assert list(book.runs) == ["r2"]
-    assert book.pending == {"r2": {"b": ""}}
+    assert book.pending == {"r2": {"b": ("", "1.5")}}
 
 
 def test_the_words_of_a_run_tell_another_book_the_same():
-    book = write(f"open r1 shop-1 {ENGINE}", "creating r1 a", "creating r1 b 7", "settled r1 b", "creating r1 c 7")
+    book = write(
+        f"open r1 shop-1 {ENGINE}", "creating r1 a  1.5", "creating r1 b 7 1.5", "settled r1 b", "creating r1 c 7 1.5"
+    )
     copy = Book()
     for word in book.list_words("r1"):
         copy.note(word)
     assert (copy.runs, copy.pending) == (book.runs, book.pending)
-    assert copy.pending == {"r1": {"a": "", "c": "7"}}
+    assert copy.pending == {"r1": {"a": ("", "1.5"), "c": ("7", "1.5")}}
 
 
 def test_names_and_environments_may_hold_blanks():
     book = Book()
     book.note("open\tr1\tmy shop\tnpipe:////./pipe/docker engine")
-    book.note("creating\tr1\ta name")
+    book.note("creating\tr1\ta name\t\t1.5")
     assert book.runs == {"r1": ("my shop", "npipe:////./pipe/docker engine")}
-    assert book.pending == {"r1": {"a name": ""}}
+    assert book.pending == {"r1": {"a name": ("", "1.5")}}
 
 
 def test_creates_that_never_left_are_given_up_and_those_of_which_nobody_knows_are_not(monkeypatch):
@@ -102,11 +108,11 @@ def test_creates_that_never_left_are_given_up_and_those_of_which_nobody_knows_ar
     monkeypatch.setattr(waiting, "MARKS", marks.fileno())
     book = write(
         f"open r1 shop-1 {ENGINE}",
-        f"creating r1 left {left}",
-        f"creating r1 unsent {unsent}",
-        "creating r1 unknown",
-        "creating r1 odd -3",
-        "creating r1 odder x",
+        f"creating r1 left {left} 1.5",
+        f"creating r1 unsent {unsent} 1.5",
+        "creating r1 unknown  1.5",
+        "creating r1 odd -3 1.5",
+        "creating r1 odder x 1.5",
     )
     book.forget_unsent()
     assert book.pending["r1"].keys() == {"left", "unknown", "odd", "odder"}

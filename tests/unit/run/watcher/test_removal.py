@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as wall
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from envspin.engine.base import ContainerSpec, NetworkSpec, VolumeSpec
 from envspin.engine.fake import FakeEngine, FakeImage
 from envspin.errors import ConflictError, EngineError, EngineUnreachableError, UsageError
 from envspin.run import naming
+from envspin.run.janitor import remove_environment
 from envspin.run.naming import Identity
 from envspin.run.record import Record, read_record, write_record
 from envspin.run.watcher import removal
@@ -103,13 +105,13 @@ def make_identity(env: str, *, owner: str = OWNER) -> Identity:
     return replace(Identity.new("shop", name=env), owner=owner)
 
 
-def make_book(*identities: Identity, pending: tuple[str, ...] = ()) -> Book:
-    """Note runs as open; ``pending`` are creates of the first."""
+def make_book(*identities: Identity, pending: tuple[str, ...] = (), began: float = 0.0) -> Book:
+    """Note runs as open; ``pending`` are creates of the first, under way since ``began``."""
     book = Book()
     for identity in identities:
         book.note(f"open\t{identity.run_id}\t{identity.env}\t{ADDRESS}")
     for name in pending:
-        book.note(f"creating\t{identities[0].run_id}\t{identities[0].object_name(name)}")
+        book.note(f"creating\t{identities[0].run_id}\t{identities[0].object_name(name)}\t\t{began}")
     return book
 
 
@@ -195,10 +197,28 @@ def test_an_unanswered_create_is_waited_for_until_it_came_and_went(engine, log, 
     assert 40 <= time.passed < 50
 
 
+def test_an_unanswered_create_that_somebody_else_has_removed_is_not_waited_for(engine, log, time):
+    identity = make_identity("a")
+    engine.make(identity, "db")
+    remove_environment(engine, "a")
+    assert remove(make_book(identity, pending=("db",)), engine, log, time)
+    assert time.passed < 10
+
+
+def test_what_was_created_under_that_name_before_is_no_answer(engine, log, time):
+    before, identity = make_identity("a"), make_identity("a")
+    engine.make(before, "db")
+    remove_environment(engine, "a")
+    time.at(40, lambda: engine.make(identity, "db"))
+    assert remove(make_book(identity, pending=("db",), began=wall.time() + 1000), engine, log, time)
+    assert engine.names() == set()
+    assert time.passed >= 40
+
+
 def test_each_unanswered_create_is_waited_for(engine, log, time):
     identity, other = make_identity("a"), make_identity("b")
     book = make_book(identity, other, pending=("db", "api"))
-    book.note(f"creating\t{other.run_id}\t{other.object_name('db')}")
+    book.note(f"creating\t{other.run_id}\t{other.object_name('db')}\t\t0.0")
     time.at(10, lambda: engine.make(identity, "db"))
     time.at(20, lambda: engine.make(other, "db"))
     time.at(30, lambda: engine.make(identity, "api"))

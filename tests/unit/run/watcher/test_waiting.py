@@ -59,7 +59,7 @@ def test_the_last_words_before_a_kill_are_heard(start_owner: Start, desk: Desk):
     body = """
 open_run("r1")
 for number in range(200):
-    watcher.tell("creating", "r1", str(number))
+    watcher.tell("creating", "r1", str(number), "", "1.5")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     start_owner(body)
@@ -118,7 +118,7 @@ open_run("r2")
 {ending}
 say()
 hear()
-watcher.tell("creating", "r2", "b")
+watcher.tell("creating", "r2", "b", "", "1.5")
 say()
 signal.pause()
 """
@@ -159,7 +159,7 @@ open_run("r2")
 watcher.forget("abandoned", "r2")
 say()
 hear()
-watcher.tell("creating", "r1", "a")
+watcher.tell("creating", "r1", "a", "", "1.5")
 watcher.require_started()
 say()
 signal.pause()
@@ -232,7 +232,7 @@ hear()
 process.ACKNOWLEDGEMENT_SECONDS = 3.0
 watcher._channel.settimeout(3.0)
 for number in range(3000):
-    watcher.tell("creating", "r1", str(number))
+    watcher.tell("creating", "r1", str(number), "", "1.5")
 watcher.require_started()
 say()
 signal.pause()
@@ -258,7 +258,7 @@ if child == 0:
 os.waitpid(child, 0)
 say(child)
 hear()
-watcher.tell("creating", "parents", "c")
+watcher.tell("creating", "parents", "c", "", "1.5")
 say()
 signal.pause()
 """
