@@ -8,7 +8,6 @@ container, which inherit every one of our labels.
 from __future__ import annotations
 
 import ipaddress
-import platform
 import random
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +20,18 @@ from docker import errors
 from envspin.engine.base import ContainerSpec, Engine, Kind, NetworkSpec, VolumeSpec
 from envspin.errors import ConflictError
 from envspin.run import naming
-from envspin.run.ownership import Liveness, describe_this_process, judge
+from envspin.run.ownership import Liveness, describe_this_process, judge, read_host
 from tests.contract.images import TESTBOX
 
 MARK = "envspin-guarantees.bystander"
 """The label by which an interrupted suite's bystanders are found; its value is the process that made them."""
 EACH = 20
 """How many containers, networks and volumes there are."""
+SUITES_NEAR = ("g1", "g1b", "g2", "g3", "g6", "g12")
+"""The suites around whose environments they stand."""
 RUNNING = 3
 _POOL = ipaddress.IPv4Network("10.214.0.0/16")
-_DEAD_OWNER = f"{platform.node()}/00000000-0000-0000-0000-000000000000/1/1/1"
+_DEAD_OWNER = f"{read_host()}/00000000-0000-0000-0000-000000000000/1/1/1"
 """A process of this machine before it was started last: whoever judges by labels alone finds it dead."""
 
 
@@ -185,16 +186,27 @@ def full_labels(env: str) -> dict[str, str]:
 
 
 def list_near_misses(stem: str, count: int) -> list[tuple[str, dict[str, str]]]:
-    """Return names and labels that are nearly ours; ``stem`` begins the name of every environment that is tested."""
-    tested, full = f"{stem}-0", full_labels(f"{stem}-0")
+    """Return names and labels that are nearly ours; ``stem`` begins the name of every environment that is tested.
+
+    They stand around the first environments of several suites, with names that none of their own objects has.
+    """
+    near = [_list_near(stem, f"{stem}-{suite}-0") for suite in SUITES_NEAR]
+    misses = [near[number % len(near)][number] for number in range(len(near[0]))]
+    tested = f"{stem}-{SUITES_NEAR[0]}-0"
+    misses += [(f"{tested}-like-{n}", {"envspin.env": f"{tested[:-1]}{n}x"}) for n in range(count - len(misses))]
+    return misses
+
+
+def _list_near(stem: str, tested: str) -> list[tuple[str, dict[str, str]]]:
+    full = full_labels(tested)
     renamed = {
         f"{prefix}{key.removeprefix('envspin.')}": value
         for key, value in full.items()
         for prefix in ("Envspin.", "com.envspin.", "envspin-")
     }
-    misses: list[tuple[str, dict[str, str]]] = [
-        (f"envspin-{tested}-db", {}),
-        (f"envspin-{tested}-default", {"com.docker.compose.project": tested}),
+    return [
+        (f"envspin-{tested}-dbs", {}),
+        (f"envspin-{tested}-defaults", {"com.docker.compose.project": tested}),
         (f"envspin-{tested}", {"org.testcontainers": "true", naming.TESTCONTAINERS_SESSION: "0" * 32}),
         (f"{tested}-plain", {"envspin.environment": tested}),
         (f"{tested}-company", {"com.envspin.env": tested}),
@@ -213,5 +225,3 @@ def list_near_misses(stem: str, count: int) -> list[tuple[str, dict[str, str]]]:
         (f"stranger-{stem}-copied", full_labels(f"{stem}-copied")),
         (f"envspin-{stem}-other-db", {**full_labels(f"{stem}-another")}),
     ]
-    misses += [(f"{tested}-like-{n}", {"envspin.env": f"{tested[:-1]}{n}x"}) for n in range(count - len(misses))]
-    return misses

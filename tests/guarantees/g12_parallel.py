@@ -151,6 +151,7 @@ def _check_member(
         trial.check(heard["heard"] == member.token, f"it reached another environment: {heard}")
         trial.check(heard["env"] == member.case.name, f"it was told another environment's name: {heard['env']}")
     trial.check(code == 0, f"exit code {code}")
+    trial.check("engine-lost" not in member.owner.said(), "an engine that is only busy was told as lost")
     own = subnets.get(member.case.name)
     if trial.check(own is not None, "its network was not there"):
         assert own is not None

@@ -38,15 +38,20 @@ def measure():
 for number in range(int(sys.argv[3]) + int(sys.argv[4])):
     if number == int(sys.argv[3]):
         before = measure()
-    with Environment.up(sys.argv[1], name=f"{sys.argv[2]}-{number}"):
-        pass
+    name = f"{sys.argv[2]}-{number}"
+    with Environment.up(sys.argv[1], name=name) as environment:
+        if number % 2:
+            environment.detach()
+    if number % 2:
+        with Environment.open(name) as environment:
+            environment.close()
 print(json.dumps([before, measure()]))
 """
 
 
 def try_in_one_process(lab: Lab, trial: Trial, cycles: int) -> str:
     """Bring an environment up and down so often in one process; return what that cost, in words."""
-    case = Case(lab, "g17", f"{trial.index}-process", "single")
+    case = Case(lab, "g17", f"{trial.index}-process", "single", state=lab.state)
     try:
         words = ["-P", "-c", CYCLES, str(case.topology), case.name, str(WARM_UP), str(cycles)]
         done = subprocess.run(
@@ -60,6 +65,7 @@ def try_in_one_process(lab: Lab, trial: Trial, cycles: int) -> str:
         )
         if not trial.check(done.returncode == 0, f"it ended with {done.returncode}: {done.stderr[-600:]}"):
             return ""
+        check_gone(trial, case)
         before, after = json.loads(done.stdout.splitlines()[-1])
         for name, most in {"descriptors": OWN_DESCRIPTORS, "threads": THREADS, "memory": MEGABYTES}.items():
             grown = after[name] - before[name]
@@ -71,12 +77,19 @@ def try_in_one_process(lab: Lab, trial: Trial, cycles: int) -> str:
 
 def try_command(lab: Lab, trial: Trial) -> None:
     """Bring an environment up and down by a command."""
-    case = Case(lab, "g17", trial.index, "single")
+    case = Case(lab, "g17", trial.index, "single", state=lab.state)
     try:
         done = run_envspin(case, "run", str(case.topology), "--name", case.name, "--", "true")
         trial.check(done.returncode == 0, f"it ended with {done.returncode}: {done.stderr[-400:]}")
+        check_gone(trial, case)
     finally:
         case.discard()
+
+
+def check_gone(trial: Trial, case: Case) -> None:
+    """Look what is left before anything is tidied up: its owner has ended in good order."""
+    left = case.describe_left(())
+    trial.check(not left, f"left: {'; '.join(left)}")
 
 
 def compare(before: HostState, lab: Lab) -> list[str]:

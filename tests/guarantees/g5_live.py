@@ -214,6 +214,7 @@ def _check_good_end(trial: Trial, owner: Owner, story: str) -> None:
     code = owner.wait()
     ended = time.monotonic()
     trial.check(code == 0, f"{story}: its owner ended with {code}")
+    trial.check("engine-lost" not in owner.said(), f"{story}: the engine was told as lost")
     left, _ = owner.case.await_clean([owner.label], until=ended + CLEAN_SECONDS)
     trial.check(not left, f"{story}: after its end there is {'; '.join(left)}")
 

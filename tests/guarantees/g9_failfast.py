@@ -13,16 +13,22 @@ import docker
 from envspin.run import naming
 
 from .exposure import watching_exposure
+from .faults import Fault
 from .lab import Lab
-from .owners import Case, Owner, finish_case, start_owner, summarise_times
+from .owners import START_SECONDS, Case, Owner, finish_case, start_owner, summarise_times
+from .proxy import FaultProxy
 from .suites import suite
 from .tally import Tally, Trial
 
 TOLD_SECONDS = 2.0
+FOR_EVER = 1_000_000
 OVERRUN_SECONDS = 1.0
 NOT_READY, TIMEOUT = 3, 124
 OOM_CODE = 137
 AT_ONCE = 3
+TITLE = (
+    "an end, or the engine's silence, is told within 2 s, with code and last lines; deadlines overrun by at most 1 s"
+)
 BOX = {"image": "debian:bookworm-slim"}
 WORDS = "the last words of"
 
@@ -145,10 +151,37 @@ def measure_wait(owner: Owner, *, for_all: bool) -> float | None:
     return failed[0] - began[0] if failed and began else None
 
 
-TRIES: tuple[Callable[[Lab, Trial, Times], None], ...] = (try_exit, try_crash_loop, try_memory, try_timeout)
+def try_silence(lab: Lab, trial: Trial, times: Times) -> None:
+    """Let the engine fall silent, with all connections open, while an environment runs."""
+    case = Case(lab, "g9", trial.index, "single")
+    with FaultProxy() as proxy:
+        owner = start_owner(case, "run", held=START_SECONDS, DOCKER_HOST=proxy.address)
+        try:
+            if not trial.check(owner.await_event("run-ready"), "silence: it did not come up"):
+                return
+            time.sleep(trial.random.random())
+            began = time.monotonic()
+            proxy.faults.append(Fault("hang", times=FOR_EVER))
+            told, heard = owner.await_event("engine-lost"), time.monotonic() - began
+            trial.check(told and heard <= TOLD_SECONDS, f"silence: told {heard:.2f} s after it had begun ({told})")
+            times["silence"].append(heard)
+            proxy.faults.clear()
+            trial.check(owner.await_event("engine-returned"), "silence: its end is not told")
+            owner.release()
+            code = owner.wait()
+            trial.check(code == 0, f"silence: exit code {code}")
+            left = case.list_objects()
+            trial.check(not left, f"silence: left are {', '.join(each.name for each in left)}")
+        finally:
+            finish_case(trial, case, [owner])
 
 
-@suite("G9", "an end is told within 2 s with code and last lines; deadlines overrun by at most 1 s", full=60, part=8)
+TRIES: tuple[Callable[[Lab, Trial, Times], None], ...] = (
+    try_exit, try_crash_loop, try_memory, try_timeout, try_silence,
+)  # fmt: skip
+
+
+@suite("G9", TITLE, full=60, part=10)
 def run_fail_fast(lab: Lab, *, count: int, seed: int) -> Tally:
     """Fail in so many ways."""
     tally, times, tried = Tally("G9", "fail fast", seed), defaultdict(list), Counter[str]()

@@ -86,6 +86,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         (Edit("run/watcher/marks.py", "            self._write(place, SET)\n", "            pass\n"),),
     ),
     Mutation(
+        "nameless-volumes", "volumes that the engine makes anew for late containers get no labels", "G2", 16,
+        (Edit("engine/docker/config.py", '"Labels": dict(mount.labels)', '"Labels": {}'),),
+    ),
+    Mutation(
         "deaf-to-signals", "SIGTERM and SIGHUP end the process as they are", "G3", 6,
         (Edit(
             "run/signals.py",
@@ -171,6 +175,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),
     ),
     Mutation(
+        "no-pulse", "the engine is hardly ever asked for a sign of life", "G9", 5,
+        (Edit("run/pulse.py", "PAUSE_SECONDS = 0.75", "PAUSE_SECONDS = 30.0"),),
+    ),
+    Mutation(
         "one-subnet-for-all", "subnets are chosen alike by all, without the lock, and only once", "G12", 16,
         (
             Edit("run/subnets.py", 'with machine_lock("subnets", seconds=lock_seconds):', "with nullcontext():"),
@@ -190,6 +198,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         "files-stay", "the record of an environment stays", "G6", 2,
         (Edit("run/janitor.py", "    forget_record(name, run_id)\n    return removed\n", "    return removed\n"),),
         match="drop at GET /version number 1 of `run`",
+    ),
+    Mutation(
+        "volumes-stay", "volumes are not removed", "G17", 2,
+        (Edit(
+            "run/janitor.py",
+            "    return list(filter(naming.is_ours, engine.list_resources(labels)))\n",
+            "    found = filter(naming.is_ours, engine.list_resources(labels))\n"
+            '    return [each for each in found if each.kind != "volume"]\n',
+        ),),
+    ),
+    Mutation(
+        "watching-on", "the watch of a detached environment goes on", "G17", 8,
+        (Edit("run/environment.py", "        _close(self._watch)\n        self._is_left", "        self._is_left"),),
     ),
     Mutation(
         "open-files", "the file of the lock of subnets stays open", "G17", 20,
