@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-    import docker
-
     from envspin.engine.base import (
         BuildRequest,
         ContainerSpec,
@@ -335,12 +333,12 @@ class DockerEngine:
         if not self._is_local:
             return set()
         filters = {"event": ["create"], "type": ["container", "network", "volume"]}
-        span: dict[str, Any] = {"since": f"{since:.9f}", "until": f"{time.time():.9f}"}
-
-        def ask(client: docker.APIClient) -> set[str]:
-            return set(map(reading.read_subject, client.events(**span, filters=filters, decode=True)))
-
-        return self._pool.call("list", "asking for the engine's last events", ask)
+        events = self._pool.call(
+            "list",
+            "asking for the engine's last events",
+            lambda client: streams.read_events(client, since, filters),
+        )
+        return set(map(reading.read_subject, events))
 
     def list_subnets(self) -> list[str]:
         """List the subnets of all networks."""

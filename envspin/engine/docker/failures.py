@@ -106,7 +106,7 @@ def translated(doing: str) -> Iterator[None]:
         if said is not None:
             raise _translate_api_error(said, doing) from error
         raise _translate_transport_error(error, doing) from error
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+    except (urllib3.exceptions.HTTPError, docker_errors.StreamParseError, OSError, ValueError) as error:
         if isinstance(error, _NOT_ANSWERED):
             raise _translate_lost_answer(error, doing) from error
         raise EngineError(f"{error} (while {doing})") from error

@@ -14,6 +14,7 @@ import urllib3
 from docker import errors as docker_errors
 from docker.types import CancellableStream
 from docker.utils import convert_filters
+from docker.utils.json_stream import json_stream
 
 from envspin.engine.base import ContainerEvent
 from envspin.engine.docker.failures import raise_for_status
@@ -147,6 +148,14 @@ def open_events(client: docker.APIClient, since: str, filters: Mapping[str, Any]
     # The SDK's own call sets no time limit for the beginning.
     documents = cast("Any", client)._stream_helper(response, decode=True)  # noqa: SLF001 - see above
     return DockerEventStream(documents, response)
+
+
+def read_events(client: docker.APIClient, since: float, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read what the engine remembers of the events from a Unix time until now."""
+    span = {"since": f"{since:.9f}", "until": f"{time.time():.9f}", "filters": convert_filters(filters)}
+    response = client.get(f"{client.base_url}/v{client.api_version}/events", params=span, timeout=client.timeout)
+    raise_for_status(response)
+    return [document for document in json_stream(iter([response.text])) if isinstance(document, dict)]
 
 
 def _open_stream(client: docker.APIClient, path: str, params: Mapping[str, Any]) -> requests.Response:

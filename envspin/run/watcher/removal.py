@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from envspin.engine.docker import DockerEngine
 from envspin.engine.docker.client import find_address
-from envspin.errors import EnvspinError
+from envspin.errors import EngineError, EnvspinError
 from envspin.run import naming
 from envspin.run.janitor import find_leased, group_by_run, remove_resources
 from envspin.run.record import forget_record
@@ -108,7 +108,7 @@ class Removal:
             self._engine = self._connect()
         try:
             # Asked first: what was created before that, and is not in the list, has gone again.
-            created = {run: self._engine.recall_created(self._since[run]) for run in self._pending}
+            created = {run: self._recall(self._engine, run) for run in self._pending}
             groups = group_by_run(self._engine.list_resources({naming.ENV: None}))
             if not self._is_judged:
                 self._let_go({run for _, run in find_leased(groups)})
@@ -125,6 +125,12 @@ class Removal:
             self._disconnect()
             raise
         return bool(found)
+
+    def _recall(self, engine: Engine, run: str) -> set[str]:
+        try:
+            return engine.recall_created(self._since[run])
+        except EngineError:  # then it remembers nothing: whether it is there at all, the list says
+            return set()
 
     def _disconnect(self) -> None:
         if self._engine is not None:

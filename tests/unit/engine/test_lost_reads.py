@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 
 import pytest
 
@@ -154,3 +155,21 @@ def test_a_ping_is_asked_once_and_has_a_limit_of_its_own(wire, connect):
             engine.ping(0.2)
     engine.ping(0.2)
     assert wire.count("GET /_ping") == 3
+
+
+EVENTS = [
+    {"Type": "container", "Action": "create", "Actor": {"ID": ID, "Attributes": {"name": "envspin-e-db"}}},
+    {"Type": "volume", "Action": "create", "Actor": {"ID": "envspin-e-data", "Attributes": {"driver": "local"}}},
+]
+
+
+def test_what_was_created_is_read_from_the_events(wire, engine):
+    wire.on("GET /events", Reply(200, b"".join(json.dumps(event).encode() for event in EVENTS)))
+    assert engine.recall_created(1.0) == {"envspin-e-db", "envspin-e-data"}
+
+
+@pytest.mark.parametrize("broken", [DROPPED, FAILED, Reply(200, b'{"Type": "conta')], ids=["dropped", "500", "cut"])
+def test_events_that_cannot_be_read_are_told(wire, engine, broken):
+    wire.on("GET /events", broken)
+    with pytest.raises(EngineError):
+        engine.recall_created(1.0)

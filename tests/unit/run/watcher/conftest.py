@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from envspin.run.watcher import journal
+from envspin.run.watcher.removal import Log
 
 from .listening import ListeningWatcher
 from .owners import Desk, OwnerProcess, Start
+from .sweeping import LastingEngine, Time
 
 
 @pytest.fixture
@@ -42,3 +44,18 @@ def watcher(monkeypatch) -> ListeningWatcher:
     listening = ListeningWatcher()
     monkeypatch.setattr(journal, "find_watcher", lambda: listening)
     return listening
+
+
+@pytest.fixture
+def engine() -> LastingEngine:
+    return LastingEngine()
+
+
+@pytest.fixture
+def log(tmp_path) -> Log:
+    return Log(tmp_path / "watchers" / "1.log")
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
