@@ -59,16 +59,16 @@ def diagnose(engine: Engine, plan: Plan, trouble: Trouble, container_id: str | N
         "log": partial(_read_log, engine, container_id, LOG_LINES),
     }
     found = _look(looks)
-    container, log = found.get("end"), found.get("log", [])
+    container, log = found.get("end"), found.get("log")
     message = f"service {trouble.service!r} {_say_what(trouble, container)}"
     context = [f"awaited: {each}" for each in trouble.awaited]
     context += _describe_end(container)
-    context += ["last output:", *(f"  | {line}" for line in log)] if log else ["it wrote no output"]
+    context += _describe_log(log)
     waiting = describe_waiting(plan, trouble.service)
     if waiting:
         context.append(f"waiting for it: {waiting}")
     return NotReadyError(
-        message, service=trouble.service, context=context, hint=suggest(plan, trouble, container, "\n".join(log))
+        message, service=trouble.service, context=context, hint=suggest(plan, trouble, container, "\n".join(log or ()))
     )
 
 
@@ -79,16 +79,23 @@ def _inspect(engine: Engine, container_id: str | None) -> ContainerInfo | None:
         return None  # gone, or the engine with it: the trouble is still worth telling
 
 
-def _read_log(engine: Engine, container_id: str | None, count: int) -> list[str]:
+def _read_log(engine: Engine, container_id: str | None, count: int) -> list[str] | None:
     try:
         return list(engine.logs(container_id, tail=count)) if container_id else []
     except EngineError:
-        return []
+        return None
+
+
+def _describe_log(log: list[str] | None) -> list[str]:
+    if log is None:
+        return ["what it wrote could not be read"]
+    return ["last output:", *(f"  | {line}" for line in log)] if log else ["it wrote no output"]
 
 
 def read_last_lines(engine: Engine, containers: Mapping[str, str], *, count: int) -> dict[str, list[str]]:
     """Return by name the last lines that containers wrote; none of one that has gone, or is not told of in time."""
-    return _look({name: partial(_read_log, engine, each, count) for name, each in containers.items()})
+    found = _look({name: partial(_read_log, engine, each, count) for name, each in containers.items()})
+    return {name: log for name, log in found.items() if log is not None}
 
 
 def _look(looks: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:

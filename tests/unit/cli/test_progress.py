@@ -83,6 +83,14 @@ def test_plain_progress_is_a_line_for_each_change(capsys):
     ]
 
 
+def test_plain_progress_tells_of_a_failure_at_once_and_in_one_line(capsys):
+    progress = PlainProgress()
+    failed = RunFailed("shop-1", NotReadyError("db exited", service="db", context=["exit code: 1"], hint="look"), 1.25)
+    for event in [STARTED, ServiceChanged("db", "failed", 1.0), failed]:
+        progress.handle(event)
+    assert capsys.readouterr().err.splitlines()[1:] == ["[  1.00s] db failed", "[  1.25s] shop-1 failed: db exited"]
+
+
 def test_json_progress_is_an_object_for_each_event_without_secrets(capsys):
     progress = JsonProgress()
     failed = RunFailed("shop-1", NotReadyError("db exited", service="db", hint="look"), 1.0)
@@ -180,10 +188,13 @@ def test_a_failed_start_leaves_the_table_to_look_at():
         RunFailed("shop-1", NotReadyError("db exited"), 1.0),
     ]:
         progress.handle(event)
-    last_frame = console.file.getvalue().rsplit("shop-1", 1)[1]
-    assert "✗" in last_frame
+    text = console.file.getvalue()
+    last_frame = text[text.rindex("shop-1  starting") :]
     assert "exited with code 1" in last_frame
     assert "after db" in last_frame
+    assert last_frame.count("✗") == 2
+    assert "\x1b[2K" not in last_frame, "it was erased"
+    assert last_frame.endswith("✗ shop-1 failed: db exited\n")
 
 
 def test_progress_that_is_broken_off_gives_the_terminal_back():

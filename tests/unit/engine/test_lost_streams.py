@@ -82,6 +82,27 @@ def test_events_are_subscribed_to_again(wire, engine):
     stream.close()
 
 
+STARTED = {"Action": "start", "Actor": {"ID": ID, "Attributes": {"a": "1"}}}
+DIED = {"Action": "die", "Actor": {"ID": ID, "Attributes": {"a": "1", "exitCode": "3"}}}
+
+
+@pytest.mark.parametrize("left", [2, 10, -2], ids=["a brace", "half", "nearly all"])
+def test_events_end_where_one_is_cut_in_two(wire, engine, left):
+    """Something between may end what it hands on in order, in the middle of an event."""
+    whole, half = (json.dumps(each).encode() for each in (STARTED, DIED))
+    wire.on("GET /events", Reply(200, whole + b"\n" + half[:left], is_chunked=True))
+    stream = engine.watch({})
+    assert [(event.action, event.container_id) for event in stream] == [("start", ID)]
+    stream.close()
+
+
+def test_events_that_are_whole_all_come(wire, engine):
+    wire.on("GET /events", Reply(200, b"".join(json.dumps(each).encode() for each in (STARTED, DIED)), is_chunked=True))
+    stream = engine.watch({})
+    assert [(event.action, event.exit_code) for event in stream] == [("start", None), ("die", 3)]
+    stream.close()
+
+
 @pytest.fixture
 def commands(wire):
     wire.on(CREATE_EXEC, Reply(201, {"Id": "x"}))

@@ -26,8 +26,20 @@ class Reply:
     hangs: bool = False
     closes: bool = False
     """Whether the body ends with the connection instead of after its length."""
+    is_chunked: bool = False
+    """Whether the body comes as one chunk and an end, as what an engine sends bit by bit."""
 
     def encode(self) -> bytes:
+        content = self._encode_body()
+        return b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content) if self.is_chunked else content
+
+    def list_headers(self, content: bytes) -> dict[str, str]:
+        """Say how the end of the body is known."""
+        if self.is_chunked:
+            return {"Transfer-Encoding": "chunked"}
+        return {} if self.closes else {"Content-Length": str(len(content))}
+
+    def _encode_body(self) -> bytes:
         if isinstance(self.body, bytes):
             return self.body
         return b"" if self.body is None else json.dumps(self.body).encode()
@@ -118,8 +130,8 @@ def _make_handler(answer: Callable[[str, bytes], Reply], released: threading.Eve
             if reply.closes or reply.cut:
                 self.send_header("Connection", "close")
                 self.close_connection = True
-            if not reply.closes:
-                self.send_header("Content-Length", str(len(content)))
+            for header in reply.list_headers(content).items():
+                self.send_header(*header)
             self.end_headers()
             self.wfile.write(content[: len(content) - reply.cut])
 

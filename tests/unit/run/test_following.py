@@ -8,19 +8,21 @@ from dataclasses import replace
 import pytest
 
 from envspin.engine.base import ContainerInfo
-from envspin.errors import EngineUnreachableError, ObjectNotFoundError
+from envspin.errors import EngineError, EngineUnreachableError, ObjectNotFoundError, UnansweredError
 from envspin.run import following
 from envspin.run.following import LogFollower
 
 RUNNING = ContainerInfo("c1", "envspin-e-db", "db:1", "sha256:1", {}, "running")
 AWAY = EngineUnreachableError("no engine answers")
+BROKEN = UnansweredError("the engine broke off what it was sending")
 
 
 class Stream:
-    """Lines, then the end; or, where it is lasting, nothing until it is closed."""
+    """Lines, then the end or an error; or, where it is lasting, nothing of that until it is closed."""
 
-    def __init__(self, *lines: str, lasting: bool = False) -> None:
+    def __init__(self, *lines: str, lasting: bool = False, error: EngineError | None = None) -> None:
         self._lines = lines
+        self._error = error
         self._end = threading.Event()
         if not lasting:
             self._end.set()
@@ -28,6 +30,8 @@ class Stream:
     def __iter__(self):
         yield from self._lines
         assert self._end.wait(20)
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         self._end.set()
@@ -42,7 +46,10 @@ class Engine:
 
     def logs(self, container_id, *, follow, tail=None, since=None):
         self.since.append(since)
-        return self._streams.pop(0)
+        stream = self._streams.pop(0)
+        if isinstance(stream, Exception):
+            raise stream
+        return stream
 
     def inspect(self, container_id):
         state = self._states.pop(0)
@@ -94,5 +101,43 @@ def test_closing_ends_a_stream_that_replaced_another():
     follower = LogFollower(engine, {"db": "c1"}, tail=0, follow=True)
     lines = iter(follower)
     assert [next(lines)[1], next(lines)[1]] == ["a", "b"]
+    follower.close()
+    assert list(lines) == []
+
+
+def read(engine, *services: str, follows: bool):
+    """Return what a follower of these services yields up to its end, and the error that it ends with."""
+    heard = []
+    try:
+        heard.extend(LogFollower(engine, {name: f"c-{name}" for name in services}, tail=None, follow=follows))
+    except EngineError as error:
+        return heard, error
+    return heard, None
+
+
+def test_a_log_that_is_read_once_and_breaks_off_is_told_after_its_lines():
+    engine = Engine([Stream("a", "b", error=BROKEN)], [])
+    assert read(engine, "db", follows=False) == ([("db", "a"), ("db", "b")], BROKEN)
+
+
+def test_what_the_other_services_wrote_comes_before_it_is_told_that_one_broke_off():
+    engine = Engine([Stream("a", error=BROKEN), Stream("b", "c")], [])
+    heard, error = read(engine, "db", "api", follows=False)
+    assert (sorted(heard), error) == ([("api", "b"), ("api", "c"), ("db", "a")], BROKEN)
+
+
+@pytest.mark.parametrize(
+    "streams",
+    [[Stream("a", error=BROKEN)], [Stream("a"), AWAY], [Stream("a"), Stream(error=BROKEN)]],
+    ids=["at once", "not had again", "again"],
+)
+def test_a_log_that_is_followed_and_breaks_off_just_ends(streams):
+    assert read(Engine(streams, [RUNNING]), "db", follows=True) == ([("db", "a")], None)
+
+
+def test_a_log_that_breaks_off_because_nobody_reads_on_is_none_to_tell_of():
+    follower = LogFollower(Engine([Stream("a", lasting=True, error=BROKEN)], []), {"db": "c1"}, tail=None, follow=False)
+    lines = iter(follower)
+    assert next(lines) == ("db", "a")
     follower.close()
     assert list(lines) == []

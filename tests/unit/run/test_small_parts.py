@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import signal
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,55 @@ class TestRecord:
         record.write_record(self.made)
         (record.state_directory() / "environments" / "e.json").write_text(text)
         assert record.read_record("e", "run") is None
+
+    @pytest.fixture(params=[OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
+    def break_off(self, request, monkeypatch):
+        """Return a function that writes a record and is broken off half-way."""
+
+        def write_half(_document, file) -> None:
+            file.write('{"env": "e", "run_')
+            file.flush()
+            raise request.param
+
+        def write(made: record.Record) -> None:
+            monkeypatch.setattr(record.json, "dump", write_half)
+            with pytest.raises(type(request.param)):
+                record.write_record(made)
+
+        return write
+
+    def list_files(self) -> list[str]:
+        return sorted(each.name for each in (record.state_directory() / "environments").iterdir())
+
+    def test_one_that_is_written_half_leaves_nothing(self, break_off):
+        break_off(self.made)
+        assert self.list_files() == []
+
+    def test_one_that_is_written_half_leaves_the_older_one_whole(self, break_off):
+        record.write_record(self.made)
+        break_off(replace(self.made, ready_seconds=9.0))
+        assert record.read_record("e", "run") == self.made
+        assert self.list_files() == ["e.json"]
+
+    @pytest.mark.parametrize("run_id", [None, "run"])
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_what_a_killed_writer_left_is_forgotten_too(self, run_id, is_there):
+        record.write_record(self.made)
+        path = record.state_directory() / "environments" / "e.json"
+        path.with_suffix(record.DRAFT).write_text('{"env": "e", "run_')
+        if not is_there:
+            path.unlink()
+        record.forget_record("e", run_id)
+        assert self.list_files() == []
+
+    def test_what_a_killed_writer_left_is_overwritten(self):
+        record.write_record(self.made)
+        draft = record.state_directory() / "environments" / f"e{record.DRAFT}"
+        draft.write_text("x" * 10_000)
+        changed = replace(self.made, ready_seconds=9.0)
+        record.write_record(changed)
+        assert record.read_record("e", "run") == changed
+        assert self.list_files() == ["e.json"]
 
 
 class TestTimings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,8 +19,8 @@ from envspin.run import naming, pulse, watch
 from envspin.run.watch import Watch
 
 from ..builders import make_service, make_topology
+from .watching import PATIENCE, wait_for
 
-PATIENCE = 10.0
 LABELS = {naming.RUN: "r1"}
 AWAY = EngineUnreachableError("no engine answers")
 
@@ -62,6 +62,8 @@ class Line:
         self.pulse: EngineError | None = None
         self.pings = 0
         self.is_frozen = False
+        self.silence: EngineError = UnansweredError("no answer")
+        """What becomes of a ping while it is frozen."""
         self.containers: dict[str, ContainerInfo | EngineError] = {}
         self.release = threading.Event()
 
@@ -78,7 +80,7 @@ class Line:
         self.pings += 1
         if self.is_frozen:
             time.sleep(seconds)  # what a socket's time limit does
-            raise UnansweredError("no answer")
+            raise self.silence
         if self.pulse is not None:
             raise self.pulse
 
@@ -105,25 +107,6 @@ class Told:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.words) >= count, PATIENCE), f"heard only {self.words}"
             return list(self.words)
-
-
-def wait_for(look: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)
-
-
-def find_threads() -> set[threading.Thread]:
-    names = {"envspin-watch", "envspin-pulse"}
-    return {each for each in threading.enumerate() if each.name in names or isinstance(each, threading.Timer)}
-
-
-@pytest.fixture(autouse=True)
-def list_threads() -> Callable[[], set[threading.Thread]]:
-    """Return a function that lists the threads of watches that this test has brought up."""
-    others = find_threads()
-    return lambda: find_threads() - others
 
 
 def make_info(status: str, exit_code: int | None = None, *, oom_killed: bool = False) -> ContainerInfo:
@@ -250,7 +233,9 @@ def test_a_subscription_that_hangs_raises_the_alarm_too(line, told, opened):
     assert told.await_words(2)[1] is None
 
 
-def test_an_engine_that_is_frozen_is_told_though_its_subscription_stands(line, told, opened):
+@pytest.mark.parametrize("silence", [UnansweredError("no answer"), AWAY, EngineError("gateway time-out")], ids=str)
+def test_an_engine_that_is_frozen_is_told_though_its_subscription_stands(line, told, opened, silence):
+    line.silence = silence
     line.is_frozen = True
     assert told.await_words(1) == ["it has not answered for 0.05 s"]
     assert opened.is_engine_lost
@@ -260,7 +245,8 @@ def test_an_engine_that_is_frozen_is_told_though_its_subscription_stands(line, t
 
 
 @pytest.mark.parametrize("trouble", [AWAY, UnansweredError("it hung up"), EngineError("500")], ids=str)
-def test_an_engine_that_is_not_silent_is_the_subscriptions_business(line, told, opened, trouble):
+def test_an_engine_that_is_not_silent_is_the_subscriptions_business(line, told, opened, trouble, monkeypatch):
+    monkeypatch.setattr(pulse, "ANSWER_SECONDS", 60.0)
     line.pulse = trouble
     before = line.pings
     wait_for(lambda: line.pings > before + 3, "more questions")
