@@ -15,6 +15,8 @@ from envspin.engine.base import Engine
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "guarantees.md"
 DATA = DOCS / "guarantees.json"
+BYSTANDERS = "bystanders lost"
+"""The note in which each suite says what became of them."""
 _MOST_FAILURES = 50
 _GIB = 1 << 30
 _HEAD = """# What must hold, and what was tried
@@ -101,12 +103,13 @@ class Results:
     def _render_table(self) -> list[str]:
         results = self._sorted()
         machines = list(dict.fromkeys(json.dumps(each.machine) for each in results))
-        lines = ["| | guarantee | tried | failures | seed | date | minutes | on |", "|---|---|---|---|---|---|---|---|"]
-        lines += [
-            f"| {each.guarantee} | {each.title} | {each.tried:,} | {len(each.failures)} | {each.seed} | {each.date} "
-            f"| {each.seconds / 60:.1f} | {machines.index(json.dumps(each.machine)) + 1} |"
+        rows = {
+            each.guarantee: f"| {each.guarantee} | {each.title} | {each.tried:,} | {len(each.failures)} | {each.seed} "
+            f"| {each.date} | {each.seconds / 60:.1f} | {machines.index(json.dumps(each.machine)) + 1} |"
             for each in results
-        ]
+        } | _render_bystanders(results)
+        lines = ["| | guarantee | tried | failures | seed | date | minutes | on |", "|---|---|---|---|---|---|---|---|"]
+        lines += [rows[key] for key in sorted(rows, key=lambda key: (_number(key), key))]
         lines.append("")
         for number, machine in enumerate(machines, 1):
             lines.append(f"{number}. " + ", ".join(f"{key} {value}" for key, value in json.loads(machine).items()))
@@ -138,6 +141,16 @@ class Results:
                 for each in self.mutations.values()
             ),
         ]
+
+
+def _render_bystanders(results: Iterable[Result]) -> dict[str, str]:
+    """Put G4 together from what all suites say of the bystanders: lost ones, of how many."""
+    told = [(each.notes[BYSTANDERS].split(" of "), each.date) for each in results if BYSTANDERS in each.notes]
+    if not told:
+        return {}
+    lost, of = (sum(int(counts[place]) for counts, _ in told) for place in (0, 1))
+    title = f"only what is ours goes: bystanders beside the {len(told)} suites of this page"
+    return {"G4": f"| G4 | {title} | {of:,} | {lost} | | {max(date for _, date in told)} | | |"}
 
 
 def describe_machine(engine: Engine) -> dict[str, str]:

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 
 from .bystanders import EACH
-from .document import Result, describe_machine
+from .document import BYSTANDERS, Result, describe_machine
 from .lab import CLEAN_SECONDS, POLL_SECONDS, Lab
 from .suites import Suite
 from .tally import Tally
@@ -46,7 +46,7 @@ def run_suite(suite: Suite, lab: Lab, *, count: int, seed: int) -> Result:
         title=suite.title,
         tried=tally.tried,
         failures=sorted(tally.failures),
-        notes={**tally.notes, "bystanders lost": f"{len(lost)} of {3 * EACH}"},
+        notes={**tally.notes, BYSTANDERS: f"{len(lost)} of {3 * EACH}"},
         seed=seed,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         seconds=round(time.monotonic() - began, 1),

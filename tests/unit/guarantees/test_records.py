@@ -73,6 +73,13 @@ class TestPage:
         assert "1. engine 2.0" in page.read_text()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["data.json", "page.md"]
 
+    def test_bystanders_of_all_suites_stand_in_a_row_of_their_own(self):
+        notes = {"G1": {"bystanders lost": "0 of 60"}, "G12": {"bystanders lost": "2 of 60"}, "G3": {}}
+        page = Results({name: make_result(name, notes=each) for name, each in notes.items()}).render()
+        rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| G")]
+        assert rows == ["G1", "G3", "G4", "G12"]
+        assert "beside the 2 suites of this page | 120 | 2 |" in page
+
     def test_a_breakage_that_nobody_noticed_is_told_loudly(self):
         results = Results(mutations={"m": MutationResult("m", "adoption removed", "G6", "", "2026-01-02")})
         assert "| adoption removed | G6 | **nothing** | 2026-01-02 |" in results.render()
