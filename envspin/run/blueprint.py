@@ -7,6 +7,7 @@ Safe defaults: nothing listens off loopback, ``no-new-privileges``, a limit on p
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from envspin.plan.readiness import known_ports
 from envspin.run import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from envspin.engine.base import ImageInfo
     from envspin.model import Mount, Network, Resources, Service, Topology, Volume
@@ -44,11 +45,14 @@ def describe_volume(identity: Identity, volume: Volume) -> VolumeSpec:
     return VolumeSpec(name_volume(identity, volume), labels, volume.driver, volume.driver_opts)
 
 
-def list_own_volumes(identity: Identity, service: Service, image: ImageInfo) -> dict[str, VolumeSpec]:
+def list_own_volumes(
+    identity: Identity, service: Service, image: ImageInfo, *, named: Container[str] = ()
+) -> dict[str, VolumeSpec]:
     """Return a labelled volume for each anonymous one: the service's own and its image's ``VOLUME`` paths, by path.
 
     An engine would make these without our labels, and whoever reaps by label would leave them behind. Files for a
-    container with a read-only root need volumes too: the engine does not copy into such a root.
+    container with a read-only root need volumes too: the engine does not copy into such a root. None of them gets the
+    name of one of the topology's ``named`` volumes.
     """
     paths = [mount.target for mount in service.mounts if mount.kind == "anonymous"]
     paths += image.volumes
@@ -57,9 +61,10 @@ def list_own_volumes(identity: Identity, service: Service, image: ImageInfo) -> 
     covered = {mount.target for mount in service.mounts if mount.kind != "anonymous"}
     wanted = [path for path in dict.fromkeys(paths) if path not in covered]
     labels = identity.labels(service=service.name)
+    numbers = (number for number in count(1) if f"{service.name}-volume{number}" not in named)
     return {
         path: VolumeSpec(identity.object_name(service.name, f"volume{number}"), labels)
-        for number, path in enumerate(wanted, 1)
+        for path, number in zip(wanted, numbers, strict=False)
     }
 
 

@@ -134,7 +134,7 @@ class Steps:
     def create(self, service: Service, image: ImageInfo) -> Created:
         """Create a service's container with its volumes, configs and secrets; it does not start yet."""
         began = time.monotonic()
-        own_volumes = list_own_volumes(self.identity, service, image)
+        own_volumes = list_own_volumes(self.identity, service, image, named=self.plan.topology.volumes)
         for volume in own_volumes.values():
             self._create_volume(volume)
         _make_bind_folders(service)

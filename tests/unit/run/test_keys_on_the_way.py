@@ -48,6 +48,12 @@ def test_mounts_carry_the_labels_that_their_volumes_have():
     assert scratch.labels == own["/scratch"].labels
 
 
+def test_a_services_own_volumes_do_not_take_the_names_of_others():
+    service = make_service("db", mounts=tuple(Mount("anonymous", path) for path in ("/a", "/b", "/c")))
+    own = list_own_volumes(Identity.new("t", name="e"), service, ImageInfo("sha256:1"), named={"db-volume2"})
+    assert [volume.name for volume in own.values()] == [f"envspin-e-db-volume{number}" for number in (1, 3, 4)]
+
+
 @pytest.mark.parametrize(
     ("platforms", "own", "asked"),
     [
