@@ -82,7 +82,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),),
     ),
     Mutation(
-        "never-sent", "no create is marked as sent", "G2", 2,
+        "never-sent", "no create is marked as sent", "G2", 8,
         (Edit("run/watcher/marks.py", "            self._write(place, SET)\n", "            pass\n"),),
     ),
     Mutation(
