@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from envspin.engine.specs import AttachmentSpec, BuildRequest, ContainerSpec, MountSpec, NetworkSpec, VolumeSpec
+from envspin.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -178,6 +179,14 @@ class LogStream(Protocol):
     def close(self) -> None:
         """End the stream."""
         ...
+
+
+def held_by_strangers(volume: Resource, users: Sequence[str]) -> EngineError:
+    """Return the error for a volume that containers use which are not of its environment: no waiting helps."""
+    return EngineError(
+        f"volume {volume.name} is used by {', '.join(users)}, which does not belong to its environment",
+        hint=f"`docker rm -f {' '.join(users)}` if nobody needs it, then `envspin gc`",
+    )
 
 
 def ignore_send() -> None:
@@ -383,6 +392,7 @@ class Engine(Protocol):
 
         Its labels are read again just before, and it is left alone where not all that it was listed with are there (a
         volume, which has no id: where they are not the same). After a lost answer this is repeated from the beginning.
+        Raises ConflictError where it stays in use, EngineError at once where that is by somebody else's container.
         """
         ...
 

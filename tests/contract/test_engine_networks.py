@@ -210,6 +210,20 @@ def test_volume_in_use_stays(lab: Lab) -> None:
     assert lab.list_resources("volume") == []
 
 
+def test_volume_in_use_by_somebody_else_is_told_with_their_name(lab: Lab) -> None:
+    name = lab.volume()
+    stranger = lab.describe(mounts=(MountSpec("volume", "/data", source=name),), labels={"somebody": "else"})
+    container = lab.engine.create_container(stranger)
+    try:
+        with pytest.raises(EngineError, match=stranger.name) as caught:
+            lab.remove("volume", name)
+        assert not isinstance(caught.value, ConflictError)
+    finally:
+        lab.engine.remove(Resource("container", container, stranger.name, {"somebody": "else"}))
+    lab.remove("volume", name)
+    assert lab.list_resources("volume") == []
+
+
 def test_volume_of_this_name_with_other_labels_is_somebody_elses(lab: Lab) -> None:
     name = lab.volume()
     lab.engine.remove(Resource("volume", name, name, {**lab.labels, "envspin.contract.kind": "other"}))

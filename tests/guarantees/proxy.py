@@ -108,6 +108,11 @@ class FaultProxy:
         else:
             self.path.unlink(missing_ok=True)
 
+    def arm(self, fault: Fault) -> None:
+        """Have one more fault, whose calls count from now on."""
+        with self._lock:
+            self.faults.append(fault)
+
     def list_calls(self) -> list[Call]:
         """Return a copy of the record."""
         with self._lock:

@@ -42,10 +42,11 @@ class Told(Listener):
 @pytest.mark.parametrize("trouble", TROUBLES, ids=[fault.kind for fault in TROUBLES])
 def test_its_users_hear_that_it_is_gone_and_that_it_is_back(lab: Lab, trouble: Fault) -> None:
     case, told = Case(lab, "away", trouble.kind), Told()
-    with FaultProxy(faults=[trouble]) as proxy:
+    with FaultProxy() as proxy:
         engine = DockerEngine.connect(proxy.address)
         try:
             with Environment.up(case.topology, name=case.name, engine=engine, listener=told) as environment:
+                proxy.arm(trouble)  # not before: the engine is asked for signs of life while it starts, too
                 told.wait(EngineLost)
                 assert environment.is_engine_lost
                 told.wait(EngineReturned)

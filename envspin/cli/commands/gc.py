@@ -45,7 +45,7 @@ def command(*, dry_run: bool, older_than: float | None, as_json: bool) -> None:
     if as_json:
         print_json({"dry_run": dry_run, **_describe(collected, files)})
     else:
-        _tell(collected, files, "would remove" if dry_run else "removed")
+        _tell(collected, files, "would remove" if dry_run else "removed", older_than)
     _raise_failures(collected)
 
 
@@ -64,14 +64,15 @@ def _describe(collected: Sequence[Collected], files: Sequence[Path]) -> dict[str
     return {"environments": environments, "files": [str(path) for path in files]}
 
 
-def _tell(collected: Sequence[Collected], files: Sequence[Path], verb: str) -> None:
+def _tell(collected: Sequence[Collected], files: Sequence[Path], verb: str, older_than: float | None) -> None:
     for each in collected:
         if each.error is None:
             click.echo(f"{verb} {each.env}: {count_nouns(each.counts)} ({_say_reason(each.reason)})")
     for path in files:
         click.echo(f"{verb} {path}")
     if not collected and not files:
-        click.echo("nothing to remove", err=True)
+        age = f" that is older than {render_duration(older_than)}" if older_than else ""
+        click.echo(f"nothing to remove{age}", err=True)
 
 
 def _say_reason(reason: Reason) -> str:
@@ -82,5 +83,6 @@ def _raise_failures(collected: Sequence[Collected]) -> None:
     failed = [(each.env, each.error) for each in collected if each.error is not None]
     if failed:
         lines = [f"{env}: {error.message}" for env, error in failed]
+        hint = next((error.hint for _, error in failed if error.hint), "`envspin gc` tries again")
         what = f"{len(failed)} environment{'s' if len(failed) > 1 else ''}"
-        raise EngineError(f"{what} could not be removed", context=lines, hint="`envspin gc` tries again")
+        raise EngineError(f"{what} could not be removed", context=lines, hint=hint)

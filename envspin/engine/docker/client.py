@@ -13,9 +13,11 @@ import docker
 import docker.utils
 from docker import errors as docker_errors
 from docker.context import ContextAPI
+from docker.transport.unixconn import UnixHTTPAdapter
 
 from envspin.engine.docker.calls import CALLS, Limits, Repeat, repeat
 from envspin.engine.docker.failures import translated
+from envspin.engine.docker.sockets import SocketAdapter
 from envspin.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from docker.tls import TLSConfig
     from requests import PreparedRequest, Response
+    from requests.adapters import BaseAdapter
 
     from envspin.engine.docker.calls import Verb
 
@@ -50,6 +53,12 @@ class Client(docker.APIClient):
     """The SDK's client, which can say when the body of a request leaves."""
 
     on_send: Callable[[], None] | None = None
+
+    def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
+        """Use an adapter for addresses that begin so."""
+        if isinstance(adapter, UnixHTTPAdapter):
+            adapter = SocketAdapter(adapter.socket_path, adapter.timeout, max_pool_size=adapter.max_pool_size)
+        super().mount(prefix, adapter)
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401 - as those of requests are
         """Send a request, as every call of a session does."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from envspin.engine.base import held_by_strangers
+from envspin.engine.docker import reading
 from envspin.engine.docker.calls import repeat
 from envspin.engine.docker.creating import carries
 from envspin.errors import ConflictError, EngineError, ObjectNotFoundError
@@ -50,7 +52,7 @@ def _remove_repeatedly(pool: ClientPool, resource: Resource) -> None:
             # A volume has no id of its own: one of this name with other labels, more or fewer, is somebody else's.
             document = pool.call("inspect", doing, lambda client: client.inspect_volume(resource.id))
             if _read_labels(document) == dict(resource.labels):
-                pool.call("remove", doing, lambda client: client.remove_volume(resource.id, force=True))
+                _remove_volume(pool, resource, doing)
 
 
 def _read_labels(document: dict[str, Any]) -> dict[str, str]:
@@ -65,6 +67,26 @@ def _remove_network(pool: ClientPool, network_id: str, doing: str) -> None:
             raise
         _disconnect_all(pool, network_id, doing)
         raise ConflictError(error.message) from error
+
+
+def _remove_volume(pool: ClientPool, resource: Resource, doing: str) -> None:
+    try:
+        pool.call("remove", doing, lambda client: client.remove_volume(resource.id, force=True))
+    except ConflictError as error:
+        users = _list_strangers(pool, resource)
+        if users:
+            raise held_by_strangers(resource, users) from error
+        raise
+
+
+def _list_strangers(pool: ClientPool, volume: Resource) -> list[str]:
+    """Return the names of containers that use a volume and share none of its labels."""
+    filters = {"volume": volume.id}
+    listed = pool.call(
+        "list", f"looking who uses volume {volume.name}", lambda client: client.containers(all=True, filters=filters)
+    )
+    users = map(reading.read_listed_container, listed)
+    return sorted(each.name for each in users if not each.labels.items() & volume.labels.items())
 
 
 def _disconnect_all(pool: ClientPool, network_id: str, doing: str) -> None:

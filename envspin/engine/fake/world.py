@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from envspin.engine.base import ContainerEvent
+from envspin.engine.base import ContainerEvent, Resource, held_by_strangers
 from envspin.engine.fake.ports import PortServer, PublishedPort
 from envspin.engine.fake.script import Script
 from envspin.errors import ConflictError
@@ -289,9 +289,12 @@ class World:
         volume = self.volumes.get(name)
         if volume is None or volume.labels != labels:
             return
-        users = [item.spec.name for item in self.containers.values() if volume in item.volumes.values()]
+        users = [item.spec for item in self.containers.values() if volume in item.volumes.values()]
+        strangers = [each.name for each in users if not each.labels.items() & labels.items()]
+        if strangers:
+            raise held_by_strangers(Resource("volume", name, name, labels), strangers)
         if users:
-            raise ConflictError(f"volume {name} is in use by {', '.join(users)}")
+            raise ConflictError(f"volume {name} is in use by {', '.join(each.name for each in users)}")
         del self.volumes[name]
 
     def shut(self) -> None:

@@ -17,6 +17,7 @@ LABELS = {"envspin.env": "e", "envspin.run": "1"}
 INSPECT, START, STOP = f"GET /containers/{ID}/json", f"POST /containers/{ID}/start", f"POST /containers/{ID}/stop"
 PAUSE, UNPAUSE = f"POST /containers/{ID}/pause", f"POST /containers/{ID}/unpause"
 DELETE = f"DELETE /containers/{ID}"
+LIST = "GET /containers/json"
 NETWORK, DELETE_NETWORK = f"GET /networks/{ID}", f"DELETE /networks/{ID}"
 DISCONNECT = f"POST /networks/{ID}/disconnect"
 VOLUME, DELETE_VOLUME = "GET /volumes/v", "DELETE /volumes/v"
@@ -238,9 +239,22 @@ def test_a_volume_that_stays_in_use_is_a_conflict(wire, engine, monkeypatch):
     monkeypatch.setattr(removing._remove_repeatedly.retry, "stop", lambda tried: tried.attempt_number == 3)
     wire.on(VOLUME, Reply(200, {"Labels": LABELS}))
     wire.on(DELETE_VOLUME, refuse(409, "remove v: volume is in use"))
+    ours = {"Id": ID, "Names": ["/envspin-e-db"], "Labels": {**LABELS, "more": "labels"}, "State": "removing"}
+    wire.on(LIST, Reply(200, [ours]))
     with pytest.raises(ConflictError):
         engine.remove(resource("volume"))
-    assert wire.requests == [VOLUME, DELETE_VOLUME] * 3
+    assert wire.requests == [VOLUME, DELETE_VOLUME, LIST] * 3
+
+
+def test_a_volume_that_somebody_elses_container_uses_is_not_waited_for(wire, engine):
+    wire.on(VOLUME, Reply(200, {"Labels": LABELS}))
+    wire.on(DELETE_VOLUME, refuse(409, "remove v: volume is in use"))
+    wire.on(LIST, Reply(200, [{"Id": ID, "Names": ["/mine"], "Labels": {"envspin.env": "other"}, "State": "exited"}]))
+    with pytest.raises(EngineError, match="used by mine") as caught:
+        engine.remove(resource("volume"))
+    assert not isinstance(caught.value, ConflictError)
+    assert "docker rm -f mine" in (caught.value.hint or "")
+    assert wire.requests == [VOLUME, DELETE_VOLUME, LIST]
 
 
 def test_stuck_endpoints_are_disconnected_and_the_removal_repeated(wire, engine):
