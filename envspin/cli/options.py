@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., object])
     Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
+DAY_SECONDS = 86400
 PROGRESS_STYLES = ("auto", "tty", "plain", "json", "quiet")
 
 
 def read_duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Return seconds from Compose's notation (``90s``, ``1m30s``, ``8h``) or from a plain number."""
+    """Return seconds from Compose's notation (``90s``, ``1m30s``, ``8h``), days before it, or from a plain number."""
     from envspin.topology.values import to_duration, to_number  # noqa: PLC0415 - its package imports yaml
 
     if value is None:
@@ -32,9 +34,16 @@ def read_duration(_context: click.Context, _parameter: click.Parameter, value: s
     try:
         with suppress(ValueError):
             return _require_positive(to_number(value))
-        return _require_positive(to_duration(value))
+        days, rest = _cut_days(value)
+        return _require_positive(days * DAY_SECONDS + (to_duration(rest) if rest else 0))
     except ValueError as error:
         raise click.BadParameter(f"{value!r} {error}") from None
+
+
+def _cut_days(text: str) -> tuple[int, str]:
+    """Return the days that a duration begins with (Go's notation has none, people do), and what comes after them."""
+    days = re.match(r"([0-9]{1,6})d", text)
+    return (int(days[1]), text[days.end() :]) if days else (0, text)
 
 
 def _require_positive(seconds: float) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from envspin.errors import EnvspinError, UsageError
 from envspin.events import TeardownFinished, TeardownStarted
+from envspin.run.diagnostics import KEEP_HINT
 from envspin.run.janitor import grant_lease, list_environment, remove_environment, sweep
 from envspin.run.naming import DEFAULT_TTL
 from envspin.run.signals import shielded
@@ -77,12 +78,17 @@ def end_failed(
         if options.keep_on_failure:
             expires = time.time() + (DEFAULT_TTL if options.ttl is None else options.ttl)
             leave_running(engine, identity, expires, journal or NoJournal(), failed=True)
-            env = identity.env
-            error.context = (*error.context, f"left running: `envspin logs {env}`, then `envspin down {env}`")
+            _say_left(error, identity.env, expires)
         else:
             tear_down(engine, identity.env, notifier, run_id=identity.run_id, journal=journal)
     except EnvspinError as failure:
         error.context = (*error.context, f"and its removal failed: {failure.message}", *failure.context)
+
+
+def _say_left(error: EnvspinError, env: str, expires: float) -> None:
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(expires))
+    error.context = (*error.context, f"left running until {until}: `envspin logs {env}`, then `envspin down {env}`")
+    error.hint = (error.hint or "").removesuffix(KEEP_HINT).removesuffix("; ") or None
 
 
 def leave_running(

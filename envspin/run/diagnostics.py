@@ -27,6 +27,10 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
 
+KEEP_HINT = "--keep-on-failure leaves everything in place for a look with `envspin logs` and `envspin exec`"
+"""For who has not asked for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What is known of a service that failed: the awaited probes with their last answers, and the sentence to say."""
@@ -161,6 +165,6 @@ def suggest(plan: Plan, trouble: Trouble, container: ContainerInfo | None, log: 
     if trouble.awaited and container is not None and container.is_running:
         return (
             f"if it only needs longer, raise services.{service.name}.x-envspin.timeout; if it never listens there, "
-            "check the probe's port; --keep-on-failure leaves it running for a look"
+            f"check the probe's port; {KEEP_HINT}"
         )
-    return "--keep-on-failure leaves everything in place for a look with `envspin logs` and `envspin exec`"
+    return KEEP_HINT

@@ -46,6 +46,8 @@ def _make_row(summary: EnvironmentSummary, *, now: float) -> tuple[str, ...]:
 
 
 def _say_holder(summary: EnvironmentSummary) -> str:
+    if summary.state == "leftover":
+        return "nobody"
     if summary.owner_alive is None:
         return "lease" if summary.expires is not None else "unknown"
     return "process" if summary.owner_alive else "nobody"

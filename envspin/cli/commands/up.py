@@ -88,4 +88,10 @@ def stream(environment: Environment) -> None:
     show = make_printer(list(environment.services))
     for service, line in environment.follow_logs(tail=0, on_end=lambda name: _announce_end(environment, name)):
         show(service, line)
-    click.echo("all services have stopped", err=True)
+    click.echo(_say_end(environment), err=True)
+
+
+def _say_end(environment: Environment) -> str:
+    if all(handle.state == "gone" for handle in environment.services.values()):
+        return f"{environment.name} was removed from outside"
+    return "all services have stopped"

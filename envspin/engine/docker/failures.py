@@ -28,7 +28,9 @@ from envspin.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TAKEN = ("already in use", "already exists", "overlaps with", "is in use by")
+_NAME_TAKEN = ("already in use", "already exists")
+_TAKEN = (*_NAME_TAKEN, "overlaps with", "is in use by")
+NAME_HINT = "remove it if nobody needs it, or give the environment another name with --name"
 _NOT_RUNNING = ("is not running",)
 """What an exec in a container that just ended is answered with: 500 instead of 409."""
 
@@ -136,7 +138,8 @@ def _translate_api_error(error: docker_errors.APIError, doing: str) -> EngineErr
         return ObjectNotFoundError(text)
     # Podman answers 500 where Docker answers 409, and Docker answers 403 to an overlapping subnet.
     if error.status_code == requests.codes.conflict or _says(lowered, (*_TAKEN, *_NOT_RUNNING)):
-        return ConflictError(text)
+        is_name_taken = doing.startswith("creating") and _says(lowered, _NAME_TAKEN)
+        return ConflictError(text, hint=NAME_HINT if is_name_taken else None)
     is_full = "no space left on device" in lowered
     return EngineError(text, hint="the engine's disk is full: see `docker system df`" if is_full else None)
 

@@ -15,6 +15,7 @@ import pytest
 
 from envspin.cli.commands.run import run_command
 from envspin.engine.fake import Exit, Line, Script
+from envspin.run.janitor import remove_environment
 from envspin.run.signals import terminable
 
 
@@ -64,6 +65,18 @@ def test_up_streams_until_all_have_stopped_and_removes_everything(invoke, engine
         assert expected in result.stdout
     assert "removed 3 containers, 1 network in" in result.stderr
     assert engine.names() == []
+
+
+def test_up_says_that_somebody_else_removed_it(invoke, engine, shop, monkeypatch):
+    engine.behave("api", Script(lines=(Line("up"), Line("serving", at=0.5))))
+
+    def remove_it(_service, _line):
+        remove_environment(engine, "mine")
+
+    monkeypatch.setattr("envspin.cli.commands.up.make_printer", lambda _services: remove_it)
+    told = invoke("up", "shop", "--name", "mine", "--progress", "plain").stderr
+    assert "mine was removed from outside" in told
+    assert "have stopped" not in told
 
 
 def test_ctrl_c_ends_the_stream_and_removes_everything(invoke, engine, shop, monkeypatch):

@@ -108,7 +108,8 @@ def write_log(name: str, *, age: float) -> Path:
 class TestKeep:
     def test_the_time_left_is_set_anew(self, invoke, engine, up):
         up("mine")
-        assert invoke("keep", "mine", "--ttl", "48h").stdout == "mine stays for 2 d 0 h\n"
+        assert invoke("keep", "mine", "--ttl", "2d").stdout == "mine stays for 2 d 0 h\n"
+        assert invoke("keep", "mine", "--ttl", "1d24h").stdout == "mine stays for 2 d 0 h\n"
         assert "1 d 23 h" in invoke("ls").stdout or "2 d 0 h" in invoke("ls").stdout
         document = json.loads(invoke("keep", "--ttl", "90s", "--json").stdout)
         assert document.keys() == {"env", "expires"}
@@ -128,6 +129,16 @@ class TestKeep:
     def test_an_unknown_one_is_refused(self, invoke, engine):
         assert "no environment" in invoke("keep", "mine", code=2).stderr
         assert "more than 0" in invoke("keep", "mine", "--ttl", "0", code=2).stderr
+
+
+def test_ls_shows_that_nobody_holds_what_is_left_over(invoke, leave):
+    leave("dead")
+    leave("overdue", owner="", left=-3630.0)
+    rows = [line.split() for line in invoke("ls").stdout.splitlines()[1:]]
+    assert [row[:4] for row in rows] == [
+        ["dead", "shop", "leftover", "nobody"],
+        ["overdue", "shop", "leftover", "nobody"],
+    ]
 
 
 def test_ls_shows_a_failed_start_that_was_kept_as_that(invoke, engine, shop):
